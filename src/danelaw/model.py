@@ -439,6 +439,16 @@ class OwnerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Primary:
+    """What the server that a publisher updates holds at an owner name (it may be hidden: no NS names it)."""
+
+    owner: str
+    rdatas: tuple[TlsaRecord, ...]
+    ttl: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OwnRecord:
     """A TLSA record that danelaw added. Only these are withdrawn (promise 4)."""
 
@@ -499,6 +509,15 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class OnDisk:
+    """The digests of the files that stand at a deployment's paths."""
+
+    deployment: str
+    files: Mapping[str, str]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """One change of the world, stored before it begins and after it ended (``ended_at`` None: it may have happened)."""
 
@@ -526,6 +545,8 @@ Fact = (
     | Presented
     | Silent
     | Generation
+    | Primary
+    | OnDisk
 )
 
 FACT_KEYS: Mapping[type, tuple[str, ...]] = {
@@ -541,6 +562,8 @@ FACT_KEYS: Mapping[type, tuple[str, ...]] = {
     Presented: ("endpoint", "address", "chain", "first_at"),  # chain by its certificates
     Silent: ("endpoint", "address", "first_at"),
     Generation: ("host", "deployment", "n"),
+    Primary: ("owner",),
+    OnDisk: ("deployment",),
 }
 """What identifies a row; recording a fact with a known key replaces that row."""
 
@@ -561,6 +584,8 @@ class Facts:
     presented: tuple[Presented, ...] = ()
     silent: tuple[Silent, ...] = ()
     generations: tuple[Generation, ...] = ()
+    primaries: tuple[Primary, ...] = ()
+    on_disk: tuple[OnDisk, ...] = ()
     effects: tuple[Effect, ...] = ()
 
 
@@ -735,6 +760,10 @@ class Prober(Protocol):
 class Publisher(Protocol):
     """Changes TLSA RRsets in one DNS."""
 
+    def read(self, target: str) -> tuple[tuple[TlsaRecord, ...], int]:
+        """Return the RRset (sorted) and its TTL as the server that takes the updates holds it; raises as `swap`."""
+        ...
+
     def swap(self, target: str, expected: Sequence[TlsaRecord], wanted: Sequence[TlsaRecord], ttl: int) -> str:
         """Replace exactly ``expected`` by ``wanted`` at ``target`` in one transaction; return the evidence.
 
@@ -786,6 +815,10 @@ class Authority(Protocol):
 
 class Host(Protocol):
     """This machine's keys and files. Private keys never leave it."""
+
+    def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
+        """Return what `take_key` would adopt, changing nothing; None where a key is still to be made."""
+        ...
 
     def take_key(self, spec: CertificateSpec) -> KeyFact:
         """Adopt ``spec.key`` into the state, or make a key; stored durably before it returns; idempotent."""
