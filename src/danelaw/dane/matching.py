@@ -1,0 +1,110 @@
+"""Records held against a chain: one record (`matches`), a publisher's RRset (`covers`), a sender's RRset (`accepts`).
+
+PKIX trust, which usages 0 and 1 ask for besides, is never judged here: that needs a set of trusted CAs, and at port 25
+nobody has one (RFC 7672 section 3.1.3). What is said of them is only that the record itself matches.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from danelaw import pki
+from danelaw.dane.tlsa import association, select, usable
+from danelaw.errors import InputError
+from danelaw.model import Chain, TlsaRecord
+
+_STRENGTH = {1: 1, 2: 2}
+"""Digests by strength: SHA-256, SHA-512 (RFC 7671 section 9)."""
+
+
+def matches(record: TlsaRecord, chain: Chain, names: Sequence[str] = (), now: datetime | None = None) -> bool:
+    """Return whether a record matches a presented chain.
+
+    ``names`` are the reference identifiers, one of which the leaf must have, and ``now`` the instant at which all
+    certificates up to the pinned CA must be valid; both are asked of usages 0 and 2 only (RFC 7671 section 5.2), and
+    not where they are left out. With usage 3 they are ignored as section 5.1 demands; of usage 1 the digest alone is
+    judged. An unusable record matches nothing.
+    """
+    if record.selector not in {0, 1} or record.matching_type not in {0, 1, 2}:
+        return False
+    if record.usage in {1, 3}:
+        leaf = chain.leaf_der if record.selector == 0 else chain.spki_der
+        return association(leaf, record.matching_type) == record.data
+    if record.usage not in {0, 2}:
+        return False
+    if names and not any(name_matches(name, chain.names) for name in names):
+        return False
+    return _pins_an_issuer(record, chain, now)
+
+
+def covers(rdatas: Iterable[TlsaRecord], chain: Chain, names: Sequence[str] = (), now: datetime | None = None) -> bool:
+    """Return whether an RRset covers a chain: every (usage, selector, matching type) in it has a record that matches.
+
+    This is what a publisher owes (RFC 7671 sections 8, 8.4), stricter than what a sender asks. Records of other chains
+    may stand beside. An unusable record's combination matches nothing. No records at all cover everything: a client
+    that found none refuses none (RFC 7672 section 2.2).
+    """
+    records = tuple(rdatas)
+    matched = {record.spec for record in records if matches(record, chain, names, now)}
+    return all(record.spec in matched for record in records)
+
+
+def accepts(
+    rdatas: Iterable[TlsaRecord],
+    chain: Chain,
+    names: Sequence[str] = (),
+    now: datetime | None = None,
+    *,
+    smtp: bool = True,
+) -> bool:
+    """Return whether a sender authenticates a chain by an RRset: at least one usable record matches.
+
+    With digest agility (RFC 7671 section 9): of one usage and selector only the strongest digest present counts, beside
+    full data. False too where no record is usable; what a sender does then is another question (RFC 7672 section 2.2).
+    """
+    records = [record for record in rdatas if usable(record, smtp=smtp)]
+    strongest: dict[tuple[int, int], int] = {}
+    for record in records:
+        key = (record.usage, record.selector)
+        strongest[key] = max(strongest.get(key, 0), _STRENGTH.get(record.matching_type, 0))
+    return any(
+        matches(record, chain, names, now)
+        for record in records
+        if record.matching_type == 0 or _STRENGTH[record.matching_type] == strongest[record.usage, record.selector]
+    )
+
+
+def name_matches(reference: str, presented: Sequence[str]) -> bool:
+    """Return whether one of a leaf's DNS names is the reference identifier (RFC 6125 section 6.4).
+
+    A wildcard is a whole first label and stands for exactly one label (6.4.3).
+    """
+    reference = reference.lower().rstrip(".")
+    if reference in presented:
+        return True
+    first, _, parent = reference.partition(".")
+    return bool(first and parent) and f"*.{parent}" in presented
+
+
+def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> bool:
+    """Return whether the chain leads up to a CA certificate that the record pins (RFC 7671 section 5.2)."""
+    pinned = any(_selects(record, certificate_der) for certificate_der in chain.certificates_der[1:])
+    if not pinned and record.matching_type != 0:
+        return False  # the common miss, without a look at any signature
+    candidates = chain.certificates_der
+    if record.matching_type == 0 and record.selector == 0:
+        candidates = (*candidates, record.data)  # RFC 7671 section 5.2.2: the TA may stand in DNS alone
+    issuers = pki.issuers(candidates, chain.names, now)
+    if any(_selects(record, certificate_der) for certificate_der in issuers):
+        return True
+    if record.matching_type == 0 and record.selector == 1:
+        # RFC 7671 section 5.2.3: a bare key that signed the topmost certificate, which has not expired.
+        top = issuers[-1] if issuers else chain.leaf_der
+        return pki.is_valid_at(top, now) and pki.is_signed_by(top, record.data)
+    return False
+
+
+def _selects(record: TlsaRecord, certificate_der: bytes) -> bool:
+    try:
+        return association(select(certificate_der, record.selector), record.matching_type) == record.data
+    except InputError:
+        return False  # something presented beside the leaf that is no certificate

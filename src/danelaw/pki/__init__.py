@@ -1,0 +1,33 @@
+"""Certificates, chains, public keys and the contents of CSRs: parsing and building. No signing, no randomness.
+
+What it prevents: a TLSA digest over anything but the bytes that were signed, a chain whose oddities take the program
+down, and a private key that travels further than its public half needs.
+"""
+
+from danelaw.pki.chain import cert_pem, chain_from_der, chain_pem, load, parse_chain, spki_of_certificate
+from danelaw.pki.csr import SUBJECT_FIELDS, csr_builder
+from danelaw.pki.keys import check_public_key, load_public_key, spki_of_csr, spki_of_public_key
+from danelaw.pki.path import is_ca, is_issued_by, is_signed_by, is_valid_at, issuers
+from danelaw.pki.source import Source, load_source
+
+__all__ = [
+    "SUBJECT_FIELDS",
+    "Source",
+    "cert_pem",
+    "chain_from_der",
+    "chain_pem",
+    "check_public_key",
+    "csr_builder",
+    "is_ca",
+    "is_issued_by",
+    "is_signed_by",
+    "is_valid_at",
+    "issuers",
+    "load",
+    "load_public_key",
+    "load_source",
+    "parse_chain",
+    "spki_of_certificate",
+    "spki_of_csr",
+    "spki_of_public_key",
+]

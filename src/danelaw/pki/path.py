@@ -1,0 +1,176 @@
+"""The way from a leaf up through the certificates presented beside it, signature by signature (RFC 5280 section 6.1).
+
+Nothing here trusts anything: a caller compares what was reached with the TLSA records. The certificates may stand in
+any order and hold strangers, as TLS 1.3 allows (RFC 8446 section 4.4.2). Weak digests and revocation are not judged.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+
+from danelaw.errors import InputError
+from danelaw.pki.chain import load
+from danelaw.pki.keys import load_public_key
+
+_Kind = TypeVar("_Kind", bound=x509.ExtensionType)
+
+
+class _Authority(NamedTuple):
+    """What a certificate may do as an issuer. ``path_length`` None: no limit. Names are lower case."""
+
+    is_ca: bool
+    path_length: int | None
+    self_issued: bool
+    permitted: tuple[str, ...] | None
+    excluded: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+
+
+_YEAR_ONE = datetime.min.replace(tzinfo=UTC)
+_NO_AUTHORITY = _Authority(
+    is_ca=False,
+    path_length=None,
+    self_issued=False,
+    permitted=None,
+    excluded=(),
+    not_before=_YEAR_ONE,
+    not_after=_YEAR_ONE,
+)
+
+
+def issuers(
+    certificates_der: Sequence[bytes], names: Sequence[str] = (), now: datetime | None = None
+) -> tuple[bytes, ...]:
+    """Return the CA certificates that the first one chains up to among the others, the nearest first.
+
+    Each step is a signature by a CA whose path length (RFC 5280 section 4.2.1.9) and, for the leaf's DNS ``names``,
+    name constraints (4.2.1.10) allow it; where ``now`` is given, all are valid then, the leaf included.
+    """
+    leaf_der = certificates_der[0]
+    if not _valid(_authority(leaf_der), now):
+        return ()
+    reached: list[bytes] = []
+    steps = [(leaf_der, 0)]  # a certificate, and how many CA certificates that count stand at or below it
+    for certificate_der, below in steps:
+        for candidate in certificates_der[1:]:
+            if candidate == leaf_der or candidate in reached:
+                continue
+            authority = _authority(candidate)
+            if (
+                _may_issue(authority, below, names)
+                and _valid(authority, now)
+                and is_issued_by(certificate_der, candidate)
+            ):
+                reached.append(candidate)
+                steps.append((candidate, below + (not authority.self_issued)))
+    return tuple(reached)
+
+
+@lru_cache(maxsize=1024)
+def is_issued_by(certificate_der: bytes, issuer_der: bytes) -> bool:
+    """Return whether a certificate names the other's subject as issuer and bears its signature."""
+    certificate, issuer = load(certificate_der), load(issuer_der)
+    if certificate is None or issuer is None:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
+    """Return whether a certificate bears a bare key's signature (RFC 7671 section 5.2.3: no names to compare)."""
+    certificate = load(certificate_der)
+    if certificate is None:
+        return False
+    try:
+        key = load_public_key(spki_der)
+        signature, signed = certificate.signature, certificate.tbs_certificate_bytes
+        parameters, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
+        if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, padding.PKCS1v15 | padding.PSS) and digest:
+            key.verify(signature, signed, parameters, digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
+            key.verify(signature, signed, parameters)
+        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, signed)
+        else:
+            return False
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, InputError):
+        return False
+    return True
+
+
+def is_ca(certificate_der: bytes) -> bool:
+    """Return whether a certificate says that it may issue others (RFC 5280 sections 4.2.1.3, 4.2.1.9)."""
+    return _authority(certificate_der).is_ca
+
+
+def is_valid_at(certificate_der: bytes, now: datetime | None) -> bool:
+    """Return whether a certificate's dates include ``now`` (RFC 5280 section 4.1.2.5); None asks nothing."""
+    return _valid(_authority(certificate_der), now)
+
+
+def _valid(authority: _Authority, now: datetime | None) -> bool:
+    return now is None or authority.not_before <= now <= authority.not_after
+
+
+def _may_issue(authority: _Authority, below: int, names: Sequence[str]) -> bool:
+    if not authority.is_ca or (authority.path_length is not None and below > authority.path_length):
+        return False
+    if authority.permitted is None and not authority.excluded:
+        return True
+    permitted = authority.permitted
+    return not any(_within(name, authority.excluded) for name in names) and (
+        permitted is None or all(_within(name, permitted) for name in names)
+    )
+
+
+def _within(name: str, bases: Sequence[str]) -> bool:
+    """Return whether a DNS name is one of the bases or below it (RFC 5280 section 4.2.1.10)."""
+    return any(not base or name == base or name.endswith("." + base) for base in bases)
+
+
+@lru_cache(maxsize=256)
+def _authority(certificate_der: bytes) -> _Authority:
+    certificate = load(certificate_der)
+    if certificate is None:
+        return _NO_AUTHORITY
+    try:
+        self_issued = certificate.issuer == certificate.subject
+        constraints = _extension(certificate, x509.BasicConstraints)
+        usage = _extension(certificate, x509.KeyUsage)
+        named = _extension(certificate, x509.NameConstraints)
+        # Roots older than X.509 version 3 have no extensions; OpenSSL lets them issue where they are self-signed.
+        old_root = certificate.version is x509.Version.v1 and self_issued
+        permitted = named.permitted_subtrees if named else None
+        excluded = named.excluded_subtrees if named else None
+        return _Authority(
+            is_ca=bool((constraints and constraints.ca) or old_root) and (usage is None or usage.key_cert_sign),
+            path_length=constraints.path_length if constraints else None,
+            self_issued=self_issued,
+            permitted=_dns_bases(permitted) or None,  # a list without DNS names says nothing about them
+            excluded=_dns_bases(excluded),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        return _NO_AUTHORITY
+
+
+def _extension(certificate: x509.Certificate, kind: type[_Kind]) -> _Kind | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _dns_bases(subtrees: Sequence[x509.GeneralName] | None) -> tuple[str, ...]:
+    return tuple(tree.value.lower().lstrip(".") for tree in subtrees or () if isinstance(tree, x509.DNSName))
