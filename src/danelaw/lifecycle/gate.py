@@ -1,0 +1,227 @@
+"""Formula G: when may a chain go live at an endpoint?
+
+A DANE sender holds an RRset for as long as its TTL says, and shakes hands up to ``lookup_margin`` (M) after looking up.
+So a chain may be presented only when every RRset that any sender may still hold accepts it. For each RRset R that was
+ever seen at the owner name and refuses the chain::
+
+    now >= L(R) + w(R)        w(R) = max(2 T(R), T(R) + M)
+
+T(R) is the largest TTL recorded of R: as served, the RRSIGs' original TTL (what a validator may extend it to, RFC 4035
+section 5.3.3), the CNAMEs that lead to it. RFC 7671 section 8.1 asks for two TTLs. L(R) is when the last authoritative
+server was first seen without R, none having been seen with it later. And all servers, read again just before, show only
+RRsets that accept the chain, or absence.
+
+What stood there before our first look is unknown: where anything did, an unknown RRset counts as served until then.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from danelaw import dane
+from danelaw.lifecycle.sight import latest_rows
+from danelaw.model import Chain, Desired, Facts, OwnerFact, RRsetSeen, TlsaClaim, TlsaRecord, Unreachable
+
+FRESH = timedelta(minutes=2)
+"""How old the reading "just before" may be."""
+
+GRACE = timedelta(days=1)
+"""Validators accept signatures this long after their end (Unbound's val-sig-skew is a day at the most)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a chain may not go live. ``until`` None: nobody can say; ``hold``: a person is needed."""
+
+    code: str
+    owner: str
+    why: str
+    until: datetime | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An RRset that a sender may hold until ``until`` (None: as long as a server serves it, which ``why`` names)."""
+
+    owner: str
+    rdatas: tuple[TlsaRecord, ...]
+    until: datetime | None
+    why: str
+
+
+def claims_at(desired: Desired, owner: str) -> tuple[TlsaClaim, ...]:
+    """Return what every certificate claims at an owner name."""
+    return tuple(
+        claim for certificate in desired.certificates for claim in certificate.claims if claim.endpoint.owner == owner
+    )
+
+
+def acceptable(rdatas: Sequence[TlsaRecord], chain: Chain, claims: Sequence[TlsaClaim], owner: str) -> bool:
+    """Tell whether no sender that holds this RRset refuses the chain.
+
+    The RRset must cover the chain: every usable combination in it has a record that matches (stricter than a sender,
+    which needs one: RFC 7671 sections 8 and 8.4). Other people's records of another usage and selector than ours do not
+    count where ours match. An RRset with nothing usable refuses nothing (RFC 7672 section 2.2).
+    """
+    smtp = owner.startswith("_25.")
+    usable = [record for record in rdatas if dane.usable(record, smtp=smtp)]
+    if not usable:
+        return True
+    pairs = {spec[:2] for claim in claims for spec in claim.records}
+    ours = [record for record in usable if record.spec[:2] in pairs]
+    return dane.covers(ours or usable, chain)
+
+
+def span(rows: Iterable[RRsetSeen], margin: timedelta, history: timedelta | None = None) -> timedelta:
+    """Return w over the rows of one RRset: max(2 T, T + M), and ``history`` for what nobody saw."""
+    longest = max((max(row.ttl, row.original_ttl, row.cname_ttl) for row in rows), default=0)
+    ttl = timedelta(seconds=longest)
+    return max(2 * ttl, ttl + margin, history or timedelta(0))
+
+
+def relevant_servers(facts: Facts, owner: str, now: datetime) -> frozenset[str]:
+    """Return the servers listed by NS now, and those dropped less than the NS TTL ago."""
+    listed = [row for row in facts.servers if row.owner == owner]
+    newest = max((row.last_at for row in listed), default=None)
+    return frozenset(
+        row.server for row in listed if row.last_at == newest or row.last_at + timedelta(seconds=row.ns_ttl) > now
+    )
+
+
+def unreachable_now(facts: Facts, owner: str, now: datetime) -> tuple[Unreachable, ...]:
+    """Return the relevant servers that did not answer at the last look, with since when."""
+    answered = latest_rows(row for row in facts.rrsets if row.owner == owner)
+    relevant = relevant_servers(facts, owner, now)
+    newest: dict[str, Unreachable] = {}
+    for row in facts.unreachable:
+        if row.owner == owner and row.server in relevant:
+            reading = answered.get(row.server)
+            if reading is None or reading.last_at < row.last_at:
+                newest[row.server] = row
+    return tuple(newest[server] for server in sorted(newest))
+
+
+def owner_state(facts: Facts, owner: str) -> OwnerFact | None:
+    """Return what the last look said about an owner name; None where nobody looked."""
+    return max((row for row in facts.owners if row.owner == owner), key=lambda row: row.last_at, default=None)
+
+
+def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held]:
+    """Return every RRset that a sender may hold at an owner name now, what nobody saw excepted."""
+    rows = [row for row in facts.rrsets if row.owner == owner]
+    relevant = relevant_servers(facts, owner, now)
+    latest = {server: row for server, row in latest_rows(rows).items() if server in relevant}
+    gone = {row.server: row for row in unreachable_now(facts, owner, now)}
+    signed_until = max((row.rrsig_expires for row in rows if row.rrsig_expires), default=None)
+    result = []
+    for rdatas in sorted({row.rdatas for row in rows if row.rdatas}):
+        sightings = [row for row in rows if row.rdatas == rdatas]
+        wait = span(sightings, desired.lookup_margin)
+        serving = [server for server, row in latest.items() if row.rdatas == rdatas]
+        lasting = [server for server in serving if server not in gone]
+        if lasting:
+            result.append(Held(owner, rdatas, None, f"{_names(lasting)} serves it"))
+            continue
+        if serving:
+            # An unreachable server may go on serving what it served last, while its signatures hold.
+            end = signed_until + GRACE if signed_until else max(row.last_at for row in sightings) + wait
+            since = min(gone[server].first_at for server in serving)
+            why = f"{_names(serving)} served it last and has not answered since {_instant(since)}"
+            result.append(Held(owner, rdatas, end, why))
+            continue
+        last = _last_served(rows, sightings, relevant - set(gone))
+        why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
+        result.append(Held(owner, rdatas, last + wait, why))
+    return [item for item in result if item.until is None or item.until > now]
+
+
+def _last_served(rows: Sequence[RRsetSeen], sightings: Sequence[RRsetSeen], servers: Iterable[str]) -> datetime:
+    """Return L: the first reading of the last server without the RRset, after every sighting of it.
+
+    A server without any such reading (it left the zone's NS) counts as of the last sighting.
+    """
+    last_sighting = max(row.last_at for row in sightings)
+    first_without = [
+        min(
+            (row.first_at for row in rows if row.server == server and row.first_at > last_sighting),
+            default=last_sighting,
+        )
+        for server in servers
+    ]
+    return max(first_without, default=last_sighting)
+
+
+def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now: datetime) -> list[Blocked]:
+    """Return what keeps a chain from being presented at an owner name's endpoint; empty: it may go live.
+
+    ``chain`` None is a chain that nobody here can read (what stood at a path before us): only absence accepts it.
+    """
+    claims = claims_at(desired, owner)
+
+    def accepts(rdatas: Sequence[TlsaRecord]) -> bool:
+        return not rdatas or (chain is not None and acceptable(rdatas, chain, claims, owner))
+
+    state = owner_state(facts, owner)
+    if state is None or state.last_at + FRESH < now:
+        return [Blocked("look", owner, f"{owner} has not been looked at just now", now)]
+    if state.problem:
+        return [Blocked("dns", owner, f"cannot see what senders hold of {owner}: {state.problem}", hold=True)]
+    blocked = []
+    for item in held(facts, desired, owner, now):
+        if accepts(item.rdatas):
+            continue
+        shown = ", ".join(str(record) for record in item.rdatas)
+        why = f"the RRset of {owner} ({shown}) refuses it; {item.why}"
+        unclaimed = not claims and item.until is None
+        blocked.append(Blocked("unclaimed" if unclaimed else "cached", owner, why, item.until, hold=unclaimed))
+    blocked.extend(_unknown_before(facts, desired, owner, now))
+    blocked.extend(_never_seen(facts, owner, now))
+    return blocked
+
+
+def _unknown_before(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Blocked]:
+    """Count the RRset that nobody saw: where one stood at the first look, another may have stood before it."""
+    rows = [row for row in facts.rrsets if row.owner == owner]
+    first = min((row.first_at for row in rows), default=None)
+    if first is None:
+        return []
+    at_first = [row for row in rows if row.first_at == first]
+    if not any(row.rdatas for row in at_first):
+        return []
+    until = first + span(at_first, desired.lookup_margin, desired.history)
+    if until <= now:
+        return []
+    why = (
+        f"what stood at {owner} before the first look at {_instant(first)} is unknown, and caches may hold it "
+        f'until then (history = "0s" is right where nobody changed the records lately)'
+    )
+    return [Blocked("history", owner, why, until)]
+
+
+def _never_seen(facts: Facts, owner: str, now: datetime) -> list[Blocked]:
+    """Hold for a server that was never seen: it may serve anything, until the latest signature seen ends."""
+    rows = [row for row in facts.rrsets if row.owner == owner]
+    seen = {row.server for row in rows}
+    signed_until = max((row.rrsig_expires for row in rows if row.rrsig_expires), default=None)
+    blocked = []
+    for miss in unreachable_now(facts, owner, now):
+        if miss.server in seen:
+            continue
+        end = signed_until + GRACE if signed_until else None
+        if end is None or end > now:
+            why = f"{miss.server} never answered about {owner} ({miss.problem}, since {_instant(miss.first_at)})"
+            blocked.append(Blocked("unreachable", owner, why, end))
+    return blocked
+
+
+def _names(servers: Sequence[str]) -> str:
+    return ", ".join(sorted(servers))
+
+
+def _instant(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _seconds(wait: timedelta) -> str:
+    return f"{int(wait.total_seconds())} s"

@@ -1,0 +1,265 @@
+"""Which RRset an owner name should have now, and whether it may be put there now.
+
+The wanted records are the union of what every certificate claims. Beside them stay other people's records that `prune`
+does not name, and, while an address still presents a chain that none of them matches, records of that chain: so a key
+changes by publishing both (RFC 7671 section 8.1) and a withdrawal never takes away what is in use.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from danelaw import dane
+from danelaw.lifecycle.gate import acceptable, claims_at, held, owner_state, relevant_servers, unreachable_now
+from danelaw.lifecycle.sight import latest_rows, looked_at, presented_now, silent_now
+from danelaw.model import Chain, Desired, Endpoint, Facts, Hold, KeyFact, Publish, TlsaClaim, TlsaRecord, Wait
+
+LAG_PATIENCE = timedelta(hours=1)
+"""For so long a server that lags is a wait; after it a person is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What an endpoint presents: a chain at an address, and the addresses of which nothing is known."""
+
+    chains: tuple[tuple[str, Chain], ...]
+    unknown: tuple[str, ...]
+
+    def refused_by(self, rdatas: Sequence[TlsaRecord], claims: Sequence[TlsaClaim], owner: str) -> list[str]:
+        """Return the addresses whose chain an RRset refuses."""
+        return sorted({at for at, chain in self.chains if not acceptable(rdatas, chain, claims, owner)})
+
+
+def current_key(facts: Facts, certificate: str) -> KeyFact | None:
+    """Return a certificate's current key: the newest that is neither compromised nor destroyed."""
+    return max(
+        (
+            key
+            for key in facts.keys
+            if key.certificate == certificate and not key.compromised_at and not key.destroyed_at
+        ),
+        key=lambda key: key.made_at,
+        default=None,
+    )
+
+
+def live_at(facts: Facts, desired: Desired, endpoint: Endpoint, ttl: int, now: datetime) -> Live:
+    """Return what an endpoint presents at every address that a client may still connect to."""
+    margin = timedelta(seconds=ttl) + desired.lookup_margin
+    chains: list[tuple[str, Chain]] = []
+    unknown: list[str] = []
+    for address in looked_at(facts, endpoint, margin, now):
+        rows = presented_now(facts, endpoint, address)
+        chains.extend((address, row.chain) for row in rows)
+        if not rows:
+            unknown.append(address)
+    return Live(tuple(chains), tuple(unknown))
+
+
+def wanted_records(facts: Facts, claims: Iterable[TlsaClaim]) -> tuple[TlsaRecord, ...] | None:
+    """Return the union of the claimed records; None while a claiming certificate has no key."""
+    records = set()
+    for claim in claims:
+        key = current_key(facts, claim.certificate)
+        if key is None:
+            return None
+        records |= {dane.tlsa_record(spec, spki_der=key.spki_der) for spec in claim.records}
+    return tuple(sorted(records))
+
+
+def own_records(facts: Facts, owner: str) -> frozenset[TlsaRecord]:
+    """Return the records at an owner name that danelaw added and has not withdrawn."""
+    return frozenset(row.record for row in facts.own_records if row.owner == owner and not row.withdrawn_at)
+
+
+def foreign_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
+    """Return other people's records among ``base`` that no `prune` names."""
+    claims = claims_at(desired, owner)
+    own = own_records(facts, owner) | set(wanted_records(facts, claims) or ())
+    return [record for record in base if record not in own and not _pruned(record, claims)]
+
+
+def _pruned(record: TlsaRecord, claims: Sequence[TlsaClaim]) -> bool:
+    return any(
+        (claim.prune and record.selector == 0) if isinstance(claim.prune, bool) else record in claim.prune
+        for claim in claims
+    )
+
+
+def publication(
+    facts: Facts, desired: Desired, owner: str, now: datetime
+) -> Publish | Wait | Hold | None:
+    """Return the change of an owner name's RRset that is safe now, or why there is none yet; None: it is right."""
+    claims = claims_at(desired, owner)
+    wanted = wanted_records(facts, claims)
+    primary = next((row for row in facts.primaries if row.owner == owner), None)
+    state = owner_state(facts, owner)
+    if wanted is None or state is None:
+        return None
+    if state.problem or primary is None:
+        found = state.problem or "the server that takes its updates did not answer"
+        return Hold("dns", owner, f"cannot read {owner}: {found}", "mend the zone or its servers; apply looks again")
+    base, ttl = primary.rdatas, claims[0].ttl
+    live = live_at(facts, desired, claims[0].endpoint, max(ttl, primary.ttl), now)
+    target = _target(facts, desired, owner, base, live)
+    if target == base and (primary.ttl == ttl or not own_records(facts, owner) & set(base)):
+        return _agreement(facts, owner, base, now)
+    obstacle = _obstacle(facts, owner)
+    if obstacle:
+        return obstacle
+    swap = Publish(owner, state.target, claims[0].publisher, base, target, ttl, _why(facts, owner, base, target, ttl))
+    if not base:
+        return _first(live, claims, target, swap)
+    broken = live.refused_by(base, claims, owner)
+    refused = live.refused_by(target, claims, owner)
+    if refused and not set(refused) <= set(broken):
+        return Hold(
+            "would-refuse",
+            owner,
+            f"the records wanted at {owner} would refuse what {', '.join(refused)} presents",
+            "make that address present the certificate's key, or take the address out of DNS",
+        )
+    if broken and refused:
+        return Hold(
+            "refused-live",
+            owner,
+            f"the records at {owner} refuse what {', '.join(refused)} presents, and its key is not ours",
+            "give that key to danelaw as `key`, or put back the certificate that the records were made for",
+        )
+    if live.unknown and not set(base) <= set(target):
+        return Hold(
+            "silent",
+            owner,
+            f"{', '.join(live.unknown)} has never been seen to present anything at {claims[0].endpoint}, "
+            f"so no record is withdrawn at {owner}",
+            "start the service there, or take the address out of DNS",
+        )
+    return swap
+
+
+def _target(
+    facts: Facts, desired: Desired, owner: str, base: Sequence[TlsaRecord], live: Live
+) -> tuple[TlsaRecord, ...]:
+    """Return the RRset to have now: wanted, other people's, and what is in use and would be refused without."""
+    claims = claims_at(desired, owner)
+    wanted = wanted_records(facts, claims) or ()
+    target = set(wanted) | set(foreign_records(facts, desired, owner, base))
+    if not base:
+        return tuple(sorted(target))
+    our_keys = {key.spki_sha256 for key in facts.keys if not key.compromised_at}
+    for _, chain in live.chains:
+        in_use = acceptable(base, chain, claims, owner) or chain.spki_sha256 in our_keys
+        for spec in sorted({record.spec for record in wanted}):
+            if in_use and not any(dane.matches(record, chain) for record in target if record.spec == spec):
+                target.add(dane.tlsa_record(spec, spki_der=chain.spki_der))
+    return tuple(sorted(target))
+
+
+def _first(
+    live: Live, claims: Sequence[TlsaClaim], target: tuple[TlsaRecord, ...], swap: Publish
+) -> Publish | Wait | Hold:
+    """Publish where nothing stood: last of all, once every address presents what the records will demand.
+
+    A client that finds no records delivers opportunistically (RFC 7672 section 2.2): absence refuses nothing.
+    """
+    endpoint, owner = claims[0].endpoint, swap.owner
+    silent = live.unknown or (() if live.chains else (str(endpoint),))
+    if silent:
+        return Hold(
+            "first-silent",
+            owner,
+            f"nothing is presented at {endpoint} by {', '.join(silent)}, and the first records come last",
+            "start the service there; apply publishes once every address presents the certificate's key",
+        )
+    refused = live.refused_by(target, claims, owner)
+    if refused:
+        return Hold(
+            "first-other-key",
+            owner,
+            f"{', '.join(refused)} presents another key at {endpoint}, and the first records come last",
+            "deploy the certificate there too, or take the address out of DNS",
+        )
+    return swap
+
+
+def _obstacle(facts: Facts, owner: str) -> Hold | None:
+    """Return what makes any update at an owner name harmful or useless."""
+    state = owner_state(facts, owner)
+    if state is None:
+        return None
+    if state.security == "bogus":
+        return Hold("bogus", owner, f"DNSSEC of {owner} is bogus: {state.why}", "mend the zone's signatures or its DS")
+    if state.host_wildcard:
+        host = owner.split(".", 2)[2]
+        return Hold(
+            "wildcard-host",
+            owner,
+            f"only a wildcard gives {host} its address, and a record below {host} would take it away (RFC 4592)",
+            f"give {host} address records of its own first",
+        )
+    if state.wildcard:
+        return Hold(
+            "wildcard-tlsa",
+            owner,
+            f"a wildcard gives the TLSA records of {owner}, so an update there would not replace them",
+            f"replace the wildcard by records at {owner} itself first",
+        )
+    return None
+
+
+def _agreement(facts: Facts, owner: str, base: Sequence[TlsaRecord], now: datetime) -> Wait | Hold | None:
+    """Tell whether every server and the validated view agree with what stands at the primary (promise 5)."""
+    state = owner_state(facts, owner)
+    rows = [row for row in facts.rrsets if row.owner == owner]
+    relevant = relevant_servers(facts, owner, now)
+    late = sorted(s for s, row in latest_rows(rows).items() if s in relevant and row.rdatas != tuple(base))
+    missing = unreachable_now(facts, owner, now)
+    late += [row.server for row in missing if row.server not in late]
+    if late:
+        since = min(
+            (row.first_at for row in missing),
+            default=max((row.first_at for row in rows if row.rdatas == tuple(base)), default=now),
+        )
+        why = f"not yet served by {', '.join(late)}: what stands at {owner}"
+        if missing:
+            why = "; ".join(
+                f"{row.server} has not answered since {row.first_at:%Y-%m-%d %H:%M:%SZ}: {row.problem}"
+                for row in missing
+            )
+        if now - since < LAG_PATIENCE:
+            pause = min(max((now - since) / 4, timedelta(seconds=5)), timedelta(minutes=5))
+            return Wait("lagging", owner, now + pause, why)
+        return Hold("lagging", owner, why, "mend the transfer to that server, or take it out of the zone's NS")
+    if not base or state is None or (state.security == "secure" and state.validated == tuple(base)):
+        return None
+    if state.security == "secure":
+        ends = [item.until for item in held(facts, Desired(()), owner, now) if item.until]
+        until = max(ends, default=now + timedelta(seconds=5))
+        return Wait("validated", owner, until, f"the resolver still gives an earlier RRset of {owner}")
+    if state.security == "insecure":
+        return Hold(
+            "insecure",
+            owner,
+            f"{state.zone} is not signed, or its parent has no DS for it: senders ignore {owner}",
+            "sign the zone and have its DS published",
+        )
+    return Hold("not-valid", owner, f"{owner} is {state.security}: {state.why}", "mend DNSSEC; apply looks again")
+
+
+def silent_addresses(facts: Facts, endpoint: Endpoint, addresses: Iterable[str]) -> list[str]:
+    """Return the addresses at which an endpoint gave no handshake at the last look."""
+    return [address for address in addresses if silent_now(facts, endpoint, address)]
+
+
+def _why(facts: Facts, owner: str, base: tuple[TlsaRecord, ...], target: tuple[TlsaRecord, ...], ttl: int) -> str:
+    own = own_records(facts, owner)
+    added = [str(record) for record in target if record not in base]
+    gone = [f"{record} ({'ours' if record in own else 'named by prune'})" for record in base if record not in target]
+    parts = []
+    if added:
+        parts.append(f"add {', '.join(added)}")
+    if gone:
+        parts.append(f"withdraw {', '.join(gone)}")
+    if not parts:
+        parts.append(f"set the TTL to {ttl} s")
+    return "; ".join(parts)

@@ -1,0 +1,165 @@
+"""Where one deployment stands, derived from its generations and from what its endpoints present."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from danelaw.lifecycle.due import back_off, current_chain
+from danelaw.lifecycle.gate import acceptable, claims_at, owner_state
+from danelaw.lifecycle.records import current_key
+from danelaw.lifecycle.sight import presented_now, silent_now
+from danelaw.model import CertificateSpec, Chain, ChainFact, Deployment, Desired, Facts, Generation, Presented, Silent
+
+Phase = Literal["none", "drifted", "reload", "prove", "failed", "proven"]
+"""Of the active generation: there is none; its files were changed by somebody; the services have to read it; it has to
+be proven; its reload or proof failed; every address presents it."""
+
+QUIET = timedelta(hours=1)
+"""Files that change again so soon after we wrote them have another writer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A deployment, the chain that it should present (``current``), and its generations.
+
+    ``staged`` is the newest generation that holds the current chain; ``earlier`` are those that were active before, the
+    latest first. ``strays`` are other chains of the same key algorithm that this host presents now.
+    """
+
+    spec: CertificateSpec
+    deployment: Deployment
+    phase: Phase
+    current: ChainFact | None
+    active: Generation | None
+    staged: Generation | None
+    earlier: tuple[Generation, ...]
+    next_n: int
+    strays: tuple[Presented, ...]
+    silent: tuple[Silent, ...]
+    failure: str
+
+    @property
+    def is_current_active(self) -> bool:
+        """Tell whether the active generation holds the current chain."""
+        return self.active is not None and self.staged is not None and self.active.n == self.staged.n
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the current chain is live and proven."""
+        return self.is_current_active and self.phase == "proven"
+
+    @property
+    def previous(self) -> Generation | None:
+        """Return the generation that was active before the active one."""
+        return self.earlier[0] if self.earlier else None
+
+
+def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: datetime) -> Rollout:
+    """Derive where a deployment stands."""
+    generations = [row for row in facts.generations if row.deployment == deployment.id]
+    went_live = sorted((row for row in generations if row.active_at), key=lambda row: (row.active_at or now, row.n))
+    active = went_live[-1] if went_live else None
+    key = current_key(facts, spec.name)
+    current = current_chain(facts, spec, key.spki_sha256, now) if key else None
+    staged = max(
+        (row for row in generations if row.n and current and row.leaf_sha256 == current.chain.leaf_sha256),
+        key=lambda row: row.n,
+        default=None,
+    )
+    earlier = [row for row in reversed(went_live[:-1]) if active is None or row.leaf_sha256 != active.leaf_sha256]
+    if active is not None and active.n and not any(row.n == 0 for row in earlier):
+        earlier.extend(row for row in generations if row.n == 0)
+    strays = _strays(facts, deployment, active, now)
+    silent = tuple(
+        row
+        for endpoint in deployment.endpoints
+        for address in sorted({row.address for row in facts.silent if row.endpoint == endpoint and row.mine})
+        if (row := silent_now(facts, endpoint, address)) is not None
+    )
+    return Rollout(
+        spec=spec,
+        deployment=deployment,
+        phase=_phase(facts, deployment, active, strays),
+        current=current,
+        active=active,
+        staged=staged,
+        earlier=tuple(earlier),
+        next_n=max((row.n for row in generations), default=0) + 1,
+        strays=strays,
+        silent=silent,
+        failure=_failure(facts, deployment),
+    )
+
+
+def _phase(facts: Facts, deployment: Deployment, active: Generation | None, strays: tuple[Presented, ...]) -> Phase:
+    if active is None or active.active_at is None:
+        return "none"
+    disk = next((row for row in facts.on_disk if row.deployment == deployment.id), None)
+    if disk is not None and disk.at > active.active_at and dict(disk.files) != dict(active.files):
+        return "drifted"
+    given = active.reloaded_at if active.reloaded_at and active.reloaded_at >= active.active_at else None
+    if active.failed_at and active.failed_at >= (given or active.active_at):
+        return "failed"
+    if given is None:
+        return "reload"
+    if active.proven_at is None or active.proven_at < given:
+        return "prove"
+    return "reload" if any(row.first_at > active.proven_at for row in strays) else "proven"
+
+
+def _strays(facts: Facts, deployment: Deployment, active: Generation | None, now: datetime) -> tuple[Presented, ...]:
+    if active is None:
+        return ()
+    ours = next((row.chain for row in facts.chains if row.chain.leaf_sha256 == active.leaf_sha256), None)
+    found: list[Presented] = []
+    for endpoint in deployment.endpoints:
+        places = {row.address for row in facts.presented if row.endpoint == endpoint and row.mine}
+        for address in sorted(places):
+            found.extend(
+                row
+                for row in presented_now(facts, endpoint, address)
+                if row.mine
+                and row.chain.leaf_sha256 != active.leaf_sha256
+                and (ours is None or row.chain.algorithm == ours.algorithm)
+                and row.last_at <= now
+            )
+    return tuple(found)
+
+
+def _failure(facts: Facts, deployment: Deployment) -> str:
+    failed = [
+        effect
+        for effect in facts.effects
+        if effect.subject == deployment.id and effect.outcome == "failed" and effect.kind in {"reload", "prove"}
+    ]
+    return failed[-1].evidence if failed else ""
+
+
+def chain_of(facts: Facts, generation: Generation) -> Chain | None:
+    """Return the chain that a generation holds, from what was issued or seen; None where nobody here knows it."""
+    leaf = generation.leaf_sha256
+    issued = (row.chain for row in facts.chains if row.chain.leaf_sha256 == leaf)
+    seen = (row.chain for row in facts.presented if row.chain.leaf_sha256 == leaf)
+    return next(issued, None) or next(seen, None)
+
+
+def retry_generation_at(generation: Generation, forgive: datetime | None) -> datetime | None:
+    """Return when a generation that failed is tried again; None where it never failed or is forgiven."""
+    if generation.failed_at is None or (forgive is not None and generation.failed_at <= forgive):
+        return None
+    return generation.failed_at + back_off(max(generation.tries, 1))
+
+
+def refuses_live(facts: Facts, desired: Desired, deployment: Deployment) -> bool:
+    """Tell whether the records at some endpoint refuse what this host presents there now."""
+    for endpoint in deployment.endpoints:
+        primary = next((row for row in facts.primaries if row.owner == endpoint.owner), None)
+        state = owner_state(facts, endpoint.owner)
+        rdatas = primary.rdatas if primary else (state.validated if state else ())
+        claims = claims_at(desired, endpoint.owner)
+        mine = {row.address for row in facts.presented if row.endpoint == endpoint and row.mine}
+        for address in sorted(mine):
+            for row in presented_now(facts, endpoint, address):
+                if rdatas and not acceptable(rdatas, row.chain, claims, endpoint.owner):
+                    return True
+    return False

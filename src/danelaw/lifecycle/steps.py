@@ -1,0 +1,271 @@
+"""Decide the next step: one pure function of what is desired, what is known, and the instant.
+
+The rules stand in order of urgency; each looks at every certificate before the next rule is asked, so that anybody's
+step comes before anybody's rest. A step is returned only after its consequences were checked (`invariants`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from danelaw.errors import UnsafePlan
+from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_at, retry_at
+from danelaw.lifecycle.gate import Blocked, claims_at, go_live
+from danelaw.lifecycle.invariants import new_violations
+from danelaw.lifecycle.predict import predict
+from danelaw.lifecycle.records import current_key, publication
+from danelaw.lifecycle.rollout import QUIET, Rollout, chain_of, refuses_live, retry_generation_at, rollout
+from danelaw.model import (
+    Activate,
+    CertificateSpec,
+    Chain,
+    ChainFact,
+    Chance,
+    Desired,
+    Facts,
+    Generation,
+    Hold,
+    Obtain,
+    Prove,
+    Publish,
+    Reload,
+    Rest,
+    Stage,
+    Step,
+    TakeKey,
+    Wait,
+)
+
+LOST_LIMIT = 3
+"""So many compare-and-swaps lost in a row need a person."""
+
+REMEDIES = {
+    "unclaimed": "claim the endpoint in a tlsa table, or have the records there removed",
+    "dns": "mend the zone or its servers; apply looks again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What every rule reads. Failures up to ``forgive`` do not delay anything (``--retry-now``)."""
+
+    desired: Desired
+    facts: Facts
+    now: datetime
+    forgive: datetime | None = None
+
+
+Answers = Iterator[Step | Wait | Hold]
+
+
+def step(
+    desired: Desired, facts: Facts, now: datetime, chance: Chance | None = None, forgive: datetime | None = None
+) -> Step | Rest:
+    """Return the next step, or why there is none now. Raises `UnsafePlan` where a rule would break an invariant."""
+    del chance  # ARI draws its instant here one day
+    case = Case(desired, facts, now, forgive)
+    waits: list[Wait] = []
+    holds: list[Hold] = []
+    for rule in RULES:
+        for answer in rule(case):
+            if isinstance(answer, Wait):
+                waits.append(answer)
+            elif isinstance(answer, Hold):
+                holds.append(answer)
+            else:
+                broken = new_violations(desired, facts, predict(desired, facts, answer, now), now)
+                if broken:
+                    raise UnsafePlan("promise 1", f"{type(answer).__name__} is refused: {broken[0]}")
+                return answer
+    return Rest(tuple(waits), tuple(dict.fromkeys(holds)))
+
+
+def _keys(case: Case) -> Answers:
+    for spec in case.desired.certificates:
+        if current_key(case.facts, spec.name) is None:
+            why = f"adopt {spec.key}" if spec.key else f"make a {spec.key_type} key"
+            yield from _unless_backing_off(case, "take-key", spec.name, TakeKey(spec.name, spec.key, why))
+
+
+def _in_flight(case: Case) -> Answers:
+    """Finish what went live: reload, prove, or go back."""
+    for work in _rollouts(case):
+        active, name, subject = work.active, work.spec.name, work.deployment.id
+        if active is None:
+            continue
+        if work.phase == "reload":
+            why = "let the services read the new files"
+            if work.strays and active.proven_at:
+                row = work.strays[0]
+                why = f"{row.address} presents another chain at {row.endpoint} than the one deployed"
+            yield Reload(name, subject, active.n, why)
+        elif work.phase == "prove":
+            yield Prove(name, subject, active.n, active.leaf_sha256, "every address must present what was deployed")
+        elif work.phase == "failed":
+            yield from _go_back(case, work, active)
+        elif work.phase == "proven" and work.silent:
+            mute = work.silent[0]
+            why = (
+                f"{mute.endpoint} at {mute.address} is silent since {mute.first_at:%Y-%m-%d %H:%M:%SZ}: {mute.problem}"
+            )
+            yield Hold("silent-live", subject, why, "start the service")
+
+
+def _go_back(case: Case, work: Rollout, active: Generation) -> Answers:
+    """Put the earlier generation back where the gate allows it; else try the failed one again later."""
+    subject, previous = work.deployment.id, work.previous
+    why = f"{subject}: generation {active.n} was not proven: {work.failure}"
+    if previous is not None and work.is_current_active:
+        blocked = _blocked(case, work, chain_of(case.facts, previous))
+        if not blocked:
+            yield Activate(work.spec.name, subject, previous.n, previous.leaf_sha256, why, back=True)
+            return
+        why = f"{why}; going back is not safe: {blocked[0].why}"
+    until = retry_generation_at(active, case.forgive)
+    if until is None or until <= case.now:
+        yield Reload(work.spec.name, subject, active.n, "try once more what failed")
+    else:
+        yield Wait("backoff", subject, until, why)
+
+
+def _repair(case: Case) -> Answers:
+    """Where the records refuse what is live, the shortest repair: an earlier generation that the gate allows."""
+    for work in _rollouts(case):
+        if work.phase != "proven" or not refuses_live(case.facts, case.desired, work.deployment):
+            continue
+        for generation in work.earlier:
+            chain = chain_of(case.facts, generation)
+            if chain is not None and chain.not_after > case.now and not _blocked(case, work, chain):
+                why = "the records refuse what is live, and accept this earlier generation"
+                yield Activate(work.spec.name, work.deployment.id, generation.n, generation.leaf_sha256, why, back=True)
+                break
+
+
+def _blocked(case: Case, work: Rollout, chain: Chain | None) -> list[Blocked]:
+    """Return what keeps a chain from going live at any endpoint of a deployment."""
+    found = [
+        item
+        for owner in dict.fromkeys(endpoint.owner for endpoint in work.deployment.endpoints)
+        for item in go_live(case.facts, case.desired, owner, chain, case.now)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _publish(case: Case) -> Answers:
+    owners = sorted({claim.endpoint.owner for spec in case.desired.certificates for claim in spec.claims})
+    for owner in owners:
+        answer = publication(case.facts, case.desired, owner, case.now)
+        if answer is None:
+            continue
+        if not isinstance(answer, Publish):
+            if not (isinstance(answer, Hold) and answer.code.startswith("first-") and _is_on_its_way(case, owner)):
+                yield answer
+            continue
+        if len(failures(case.facts, "publish", owner, "lost")) >= LOST_LIMIT:
+            why = f"somebody else changed {owner} under us {LOST_LIMIT} times in a row"
+            if case.forgive is None or failures(case.facts, "publish", owner, "lost")[-1].began_at > case.forgive:
+                yield Hold("lost", owner, why, "find out who, then run apply --retry-now")
+                continue
+        yield from _unless_backing_off(case, "publish", owner, answer)
+
+
+def _is_on_its_way(case: Case, owner: str) -> bool:
+    """Tell whether a deployment that proves an owner name has still to go live, so that no person is needed yet."""
+    names = {claim.certificate for claim in claims_at(case.desired, owner)}
+    return any(
+        work.spec.name in names and not work.done and any(e.owner == owner for e in work.deployment.endpoints)
+        for work in _rollouts(case)
+    )
+
+
+def _obtain(case: Case) -> Answers:
+    for spec in case.desired.certificates:
+        key = current_key(case.facts, spec.name)
+        if key is None:
+            continue
+        why = _why_due(case, spec, key.spki_sha256)
+        if why:
+            yield from _unless_backing_off(case, "obtain", spec.name, Obtain(spec.name, key.spki_sha256, why))
+            continue
+        row = current_chain(case.facts, spec, key.spki_sha256, case.now)
+        if row is not None:
+            due = renewal_at(row.chain)
+            yield Wait("renewal", spec.name, due, f"its certificate is valid until {row.chain.not_after:%Y-%m-%d}")
+
+
+def _why_due(case: Case, spec: CertificateSpec, spki_sha256: str) -> str | None:
+    intent = open_intent(case.facts, spec.name)
+    row = current_chain(case.facts, spec, spki_sha256, case.now)
+    if intent is not None and (row is None or row.obtained_at < intent.asked_at):
+        return f"a renewal was asked for by {intent.by}"
+    if row is not None:
+        return None if renewal_at(row.chain) > case.now else f"its certificate ends {row.chain.not_after:%Y-%m-%d}"
+    ours = [row for row in case.facts.chains if row.certificate == spec.name and row.chain.spki_sha256 == spki_sha256]
+    if not ours:
+        return "there is no certificate over its key yet"
+    newest = max(ours, key=lambda row: row.obtained_at)
+    missing = sorted(set(spec.names) - set(newest.chain.names))
+    if missing:
+        return f"its certificate lacks {', '.join(missing)}"
+    return "its certificate was revoked" if newest.revoked_at else "its certificate has expired"
+
+
+def _deploy(case: Case) -> Answers:
+    for work in _rollouts(case):
+        if work.current is None or work.done or work.phase in {"reload", "prove", "failed"}:
+            continue
+        subject = work.deployment.id
+        if work.staged is None:
+            leaf = work.current.chain.leaf_sha256
+            stage = Stage(work.spec.name, subject, work.next_n, leaf, "write the new chain beside what is live")
+            yield from _unless_backing_off(case, "stage", subject, stage)
+            continue
+        until = retry_generation_at(work.staged, case.forgive)
+        if until is not None and until > case.now:
+            yield Wait("backoff", subject, until, f"{subject}: the new chain was not proven: {work.failure}")
+            continue
+        yield from _activate(case, work, work.staged, work.current)
+
+
+def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact) -> Answers:
+    name, subject = work.spec.name, work.deployment.id
+    blocked = _blocked(case, work, current.chain)
+    if not blocked:
+        written = work.active.active_at if work.active else None
+        lately = written is not None and case.now - written < QUIET and (case.forgive is None or written > case.forgive)
+        if work.phase == "drifted" and lately:
+            why = f"somebody else writes {subject}: it was changed within an hour of our writing it"
+            yield Hold("overwritten", subject, why, "stop the other tool, then run apply --retry-now")
+            return
+        why = "somebody changed the files" if work.phase == "drifted" else "no sender can hold records that refuse it"
+        step = Activate(name, subject, staged.n, staged.leaf_sha256, why)
+        yield from _unless_backing_off(case, "activate", subject, step)
+        return
+    for item in blocked:
+        if item.hold:
+            yield Hold(item.code, subject, item.why, REMEDIES[item.code])
+        elif item.until is not None:
+            yield Wait(item.code, subject, item.until, item.why)
+        elif isinstance(publication(case.facts, case.desired, item.owner, case.now), Publish | Wait):
+            yield Wait(item.code, subject, case.now + timedelta(seconds=5), item.why)
+        else:
+            yield Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
+
+
+def _rollouts(case: Case) -> Iterator[Rollout]:
+    for spec in case.desired.certificates:
+        for deployment in spec.deployments:
+            yield rollout(case.facts, spec, deployment, case.now)
+
+
+def _unless_backing_off(case: Case, kind: str, subject: str, wanted: Step) -> Answers:
+    retry = retry_at(case.facts, kind, subject, case.forgive)
+    if retry is None or retry[0] <= case.now:
+        yield wanted
+        return
+    until, last = retry
+    yield Wait("backoff", subject, until, f"{kind} of {subject} failed: {last.evidence}")
+
+
+Rule = Callable[[Case], Answers]
+RULES: tuple[Rule, ...] = (_keys, _in_flight, _repair, _publish, _obtain, _deploy)
