@@ -774,12 +774,13 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """An ACME order as the CA last described it (RFC 8555 section 7.1.3)."""
+    """An ACME order as the CA last described it (RFC 8555 section 7.1.3). ``problem``: why it is invalid, in words."""
 
     url: str
     status: Literal["pending", "ready", "processing", "valid", "invalid"]
     csr_der: bytes = field(repr=False)
     chain_pem: str | None = field(default=None, repr=False)
+    problem: str | None = None
 
 
 class Solver(Protocol):
