@@ -1,0 +1,9 @@
+"""Handshakes with endpoints: what a service really presents, at one address, for one kind of key.
+
+No certificate is verified here: DANE judges, and only what was presented can be judged. What it prevents is believing a
+reload: a daemon's other worker, its other certificate or its other address may still present what was there before.
+"""
+
+from danelaw.probe.handshakes import Handshakes
+
+__all__ = ["Handshakes"]

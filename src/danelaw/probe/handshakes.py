@@ -1,0 +1,296 @@
+"""Many handshakes at once, in one thread: each is a script that says what it waits for, and one loop wakes them all.
+
+All connections of a request are open, and through STARTTLS, before the first of them shakes hands: a server with
+several workers then answers from several of them, and one that still presents the old chain is found.
+"""
+
+import errno
+import os
+import selectors
+import socket
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from OpenSSL import SSL
+
+from danelaw import pki
+from danelaw.errors import InputError
+from danelaw.model import Chain, Clock, KeyAlgorithm, ProbeRequest, ProbeResult
+from danelaw.probe import starttls, tls
+
+MAX_OPEN = 64
+"""Connections open at once; further requests wait for their turn."""
+
+GATE = 0.8
+"""The part of the timeout after which those that are ready no longer wait for the others (greet delays last 6 s)."""
+
+_GATE = 0
+"""Awaited instead of a selector event: the other connections of the request."""
+
+_Script = Generator[int, None, Chain]
+
+
+class _Failed(Exception):
+    """A connection failed; the text goes on from "192.0.2.1:25 "."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One connection. ``stage`` completes "within 10 s ..." for when time runs out."""
+
+    socket: socket.socket
+    stage: str = "the connection"
+    script: _Script | None = None
+    awaits: int | None = None
+    chain: Chain | None = None
+    problem: str | None = None
+    not_offered: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.chain is not None or self.problem is not None
+
+
+@dataclass(slots=True)
+class _Group:
+    """The connections of one request. ``gate_at`` and ``deadline`` are seconds since boot."""
+
+    request: ProbeRequest
+    gate_at: float = 0.0
+    deadline: float = 0.0
+    attempts: list[_Attempt] = field(default_factory=list)
+    problem: str | None = None  # before there was any connection
+
+    @property
+    def running(self) -> list[_Attempt]:
+        return [attempt for attempt in self.attempts if not attempt.ended]
+
+
+class Handshakes:
+    """`model.Prober`: handshakes over TCP.
+
+    ``timeout`` is in seconds, for each handshake from connecting to its end. ``ehlo_name`` is what SMTP's EHLO says;
+    by default the address literal of our end (RFC 5321 section 4.1.3). Raises `Refused` where this machine's OpenSSL
+    cannot ask for one kind of certificate.
+    """
+
+    def __init__(self, *, clock: Clock, timeout: float = 10.0, ehlo_name: str | None = None) -> None:
+        self._clock = clock
+        self._timeout = timeout
+        self._ehlo_name = ehlo_name
+        self._contexts: Mapping[KeyAlgorithm | None, SSL.Context] = {
+            None: tls.context(None),
+            "rsa": tls.context("rsa"),
+            "ecdsa": tls.context("ecdsa"),
+        }
+
+    def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
+        """Carry out every request, concurrently; results in the order of the requests. Never raises for a peer."""
+        groups = [_Group(request) for request in requests]
+        waiting = deque(groups)
+        active: list[_Group] = []
+        with selectors.DefaultSelector() as selector:
+            try:
+                while waiting or active:
+                    self._admit(waiting, active, selector)
+                    self._open_gates(active, selector)
+                    self._wake(active, selector)
+                    self._expire(active, selector)
+                    active = [group for group in active if group.running]
+            finally:
+                for group in active:
+                    for attempt in group.running:
+                        _close(attempt, selector)
+        return [_result(group) for group in groups]
+
+    def _seconds(self) -> float:
+        return self._clock.boot()[1]
+
+    def _admit(self, waiting: deque[_Group], active: list[_Group], selector: selectors.BaseSelector) -> None:
+        """Start requests while there is room; one that is larger than all the room starts alone."""
+        while waiting:
+            size = max(1, waiting[0].request.handshakes)
+            if active and sum(len(group.running) for group in active) + size > MAX_OPEN:
+                return
+            group = waiting.popleft()
+            now = self._seconds()
+            group.gate_at, group.deadline = now + GATE * self._timeout, now + self._timeout
+            try:
+                family, address = _resolve(group.request.connect)
+                for _ in range(size):
+                    attempt = _Attempt(socket.socket(family, socket.SOCK_STREAM))
+                    group.attempts.append(attempt)
+                    attempt.socket.settimeout(0)
+                    attempt.script = self._converse(attempt, group.request, address)
+            except OSError as error:
+                for attempt in group.attempts:
+                    attempt.socket.close()
+                group.attempts.clear()
+                group.problem = f"cannot be reached from here: {error.strerror or error}"
+                continue
+            active.append(group)
+            for attempt in group.attempts:
+                _advance(attempt, selector)
+
+    def _open_gates(self, active: list[_Group], selector: selectors.BaseSelector) -> None:
+        """Let the handshakes of a request begin once all its connections are ready, failed, or late."""
+        now = self._seconds()
+        for group in active:
+            ready = [attempt for attempt in group.running if attempt.awaits == _GATE]
+            if ready and (len(ready) == len(group.running) or now >= group.gate_at):
+                for attempt in ready:
+                    _advance(attempt, selector)
+
+    def _wake(self, active: list[_Group], selector: selectors.BaseSelector) -> None:
+        """Wait for the network, or for the next instant that matters, and carry on what can be carried on."""
+        if not selector.get_map():
+            return
+        now = self._seconds()
+        instants = [group.deadline for group in active if group.running]
+        instants += [group.gate_at for group in active if any(a.awaits == _GATE for a in group.running)]
+        for key, _ in selector.select(max(0.0, min(instants) - now)):
+            _advance(key.data, selector)
+
+    def _expire(self, active: list[_Group], selector: selectors.BaseSelector) -> None:
+        now = self._seconds()
+        for group in active:
+            if now >= group.deadline:
+                for attempt in group.running:
+                    attempt.problem = f"did not bring {attempt.stage} within {self._timeout:g} s"
+                    _close(attempt, selector)
+
+    def _converse(self, attempt: _Attempt, request: ProbeRequest, address: tuple[object, ...]) -> _Script:
+        """Connect, start TLS, shake hands; yield the event awaited each time, return the chain presented."""
+        yield from _connect(attempt.socket, address)
+        protocol = request.endpoint.protocol
+        if protocol in {"smtp", "imap", "pop3"}:
+            dialogue = starttls.start(protocol, self._ehlo_name or _address_literal(attempt.socket))
+            yield from _start_tls(attempt, dialogue)
+        attempt.stage = "the other connections of this proof"
+        yield _GATE
+        attempt.stage = "the end of the TLS handshake"
+        client = tls.connection(self._contexts[request.algorithm], attempt.socket, request.endpoint.host)
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except SSL.WantReadError:
+                yield selectors.EVENT_READ
+            except SSL.WantWriteError:
+                yield selectors.EVENT_WRITE
+            except SSL.Error as error:
+                raise tls.failure(error, request.algorithm) from None
+        certificates_der = tls.peer_chain(client)
+        with suppress(SSL.Error):
+            client.shutdown()  # one close_notify, so that servers log no broken connection
+        return _chain(certificates_der, request.algorithm)
+
+
+def _chain(certificates_der: Sequence[bytes], algorithm: KeyAlgorithm | None) -> Chain:
+    try:
+        chain = pki.chain_from_der(certificates_der)
+    except InputError as error:
+        raise _Failed(f"presented no certificate: {error}") from None
+    if algorithm is not None and chain.algorithm != algorithm:
+        # A server that answers with what it has got, as RFC 8446 section 4.4.2.2 lets it.
+        raise tls.not_offered(algorithm, f"it presented one of kind {chain.algorithm}")
+    return chain
+
+
+def _connect(stream: socket.socket, address: tuple[object, ...]) -> Generator[int, None, None]:
+    code = stream.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        yield selectors.EVENT_WRITE
+        code = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code == errno.ECONNREFUSED:
+        raise _Failed("refuses the connection: nothing listens there")
+    if code:
+        raise _Failed(f"cannot be reached: {os.strerror(code)}")
+
+
+def _start_tls(attempt: _Attempt, dialogue: starttls.Dialogue) -> Generator[int, None, None]:
+    while not dialogue.done:
+        attempt.stage = dialogue.expects
+        yield selectors.EVENT_READ
+        try:
+            data = attempt.socket.recv(4096)
+        except BlockingIOError:
+            continue
+        if not data:
+            raise _Failed(f"hung up where {dialogue.expects} was expected")
+        answer = dialogue.receive(data)
+        while answer:
+            try:
+                answer = answer[attempt.socket.send(answer) :]
+            except BlockingIOError:
+                yield selectors.EVENT_WRITE
+
+
+def _advance(attempt: _Attempt, selector: selectors.BaseSelector) -> None:
+    """Carry a connection on to its next wait or its end."""
+    if attempt.script is None:
+        return
+    try:
+        awaits = next(attempt.script)
+    except StopIteration as end:
+        attempt.chain = end.value
+    except tls.HandshakeFailed as error:
+        attempt.problem, attempt.not_offered = str(error), error.not_offered
+    except (_Failed, starttls.DialogueFailed) as error:
+        attempt.problem = str(error)
+    except OSError as error:  # a reset while reading or writing
+        attempt.problem = f"broke the connection where {attempt.stage} was expected: {error.strerror or error}"
+    else:
+        _await(attempt, awaits, selector)
+        return
+    _close(attempt, selector)
+
+
+def _await(attempt: _Attempt, awaits: int, selector: selectors.BaseSelector) -> None:
+    if attempt.awaits == awaits:
+        return
+    if attempt.awaits:
+        selector.unregister(attempt.socket)
+    if awaits != _GATE:
+        selector.register(attempt.socket, awaits, attempt)
+    attempt.awaits = awaits
+
+
+def _close(attempt: _Attempt, selector: selectors.BaseSelector) -> None:
+    if attempt.awaits:
+        selector.unregister(attempt.socket)
+    attempt.awaits = None
+    if attempt.script is not None:
+        attempt.script.close()
+        attempt.script = None
+    attempt.socket.close()
+
+
+def _resolve(connect: tuple[str, int]) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+    """Return family and socket address of a literal address; no name is ever looked up here. Raises OSError."""
+    found = socket.getaddrinfo(*connect, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
+    return found[0][0], found[0][4]
+
+
+def _address_literal(stream: socket.socket) -> str:
+    """Return our end as an address literal (RFC 5321 section 4.1.3)."""
+    address = ip_address(stream.getsockname()[0].partition("%")[0])
+    return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
+
+
+def _result(group: _Group) -> ProbeResult:
+    chains = tuple(attempt.chain for attempt in group.attempts if attempt.chain is not None)
+    failed = [attempt for attempt in group.attempts if attempt.problem is not None]
+    if group.attempts and all(attempt.not_offered for attempt in group.attempts):
+        return ProbeResult(group.request, (), not_offered=True)
+    # What failed by itself says more than what only waited for the others.
+    problem = group.problem or next((a.problem for a in failed if a.problem), None)
+    if problem is None:
+        return ProbeResult(group.request, chains)
+    address, port = group.request.connect
+    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    count = f" ({len(failed)} of {len(group.attempts)} handshakes failed)" if len(group.attempts) > 1 else ""
+    return ProbeResult(group.request, chains, problem=f"{where} {problem}{count}")
