@@ -1,0 +1,213 @@
+"""What the parts of a config must agree on: paths that two write, endpoints that nothing proves, one RRset, one TTL.
+
+Every check takes drafts and reports what contradicts; none of them stops the others. Where a part did not fit and was
+reported already, what would only follow from it is left out.
+"""
+
+# ruff: noqa: PTH118 - paths are compared as text
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from danelaw.config.certificate import CertificateDraft
+from danelaw.config.deploy import ProofDraft
+from danelaw.config.table import Report, Spot, quote
+from danelaw.config.tlsa import ClaimDraft
+from danelaw.model import AppProtocol, CertificateSpec, Endpoint, RecordSpec, TlsaClaim
+from danelaw.names import covers, format_host_port, is_address, parse_host_port
+
+
+def agree(
+    report: Report,
+    certificates: Sequence[CertificateDraft],
+    *,
+    state_dir: str,
+    read: Mapping[str, str],
+    connect: Mapping[str, tuple[Spot, str]],
+) -> tuple[CertificateSpec, ...]:
+    """Return the certificates whole, their endpoints and claims resolved; report what contradicts.
+
+    ``read`` maps every path that danelaw reads to what it is, in words.
+    """
+    check_paths(report, certificates, state_dir, read)
+    check_claims(report, certificates)
+    check_protocols(report, certificates)
+    specs = tuple(_assemble(report, draft) for draft in certificates)
+    check_connect(report, specs, connect)
+    return specs
+
+
+def check_paths(
+    report: Report, certificates: Iterable[CertificateDraft], state_dir: str, read: Mapping[str, str]
+) -> None:
+    """Report files that two deployments write, that danelaw reads, or that lie in its state."""
+    written: dict[str, Spot] = {}
+    sources = {_place(path): what for path, what in read.items()}
+    state = _place(state_dir)
+    for certificate in certificates:
+        for deployment in certificate.deployments:
+            for draft in deployment.files:
+                path, shown = _place(draft.file.path), draft.file.path
+                if path in written:
+                    first = written[path]
+                    at = first.where if first.file == draft.spot.file else f"{first.where} in {first.file}"
+                    report.problem(draft.spot, f"{shown}, which {at} writes too", "a path of its own for each file")
+                elif path in sources:
+                    report.problem(
+                        draft.spot, f"{shown}, which is {sources[path]}", "a path that danelaw does not read"
+                    )
+                elif path == state or path.startswith(state.rstrip("/") + "/"):
+                    report.problem(draft.spot, f"{shown}, in the state_dir", "a path outside: services read copies")
+                written.setdefault(path, draft.spot)
+
+
+def _place(path: str) -> str:
+    """Return a path by which two ways of writing it compare equal.
+
+    The folder's links are followed and the file's own is not: after the first deployment it is a link into the state.
+    """
+    folder, file = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), file)
+
+
+def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> None:
+    """Report claims at one owner name that cannot both hold, and claims that no deployment proves.
+
+    An RRset has one TTL (RFC 2181 section 5.2) and one writer; and it must cover every chain in each combination of
+    parameters that it has (RFC 7671 section 8), so all that claim it publish the same combinations.
+    """
+    everywhere: dict[tuple[str, int], ClaimDraft] = {}
+    for certificate in certificates:
+        own: dict[tuple[str, int], ClaimDraft] = {}
+        for draft in certificate.claims:
+            at = draft.claim.endpoint.host, draft.claim.endpoint.port
+            first = own.setdefault(at, draft)
+            if first is not draft:
+                same = _difference(first.claim, draft.claim) is None and first.claim.prune == draft.claim.prune
+                if not same:
+                    found = f"{draft.claim.endpoint} for the second time, and not as in {first.spot.where}"
+                    report.problem(draft.spot, found, "one table for each host and port of a certificate")
+                continue
+            other = everywhere.setdefault(at, draft)
+            different = _difference(other.claim, draft.claim)
+            if different is not None:
+                here, there = different
+                report.problem(
+                    draft.spot,
+                    f"{here} for {draft.claim.endpoint}, where {other.spot.where} has {there}",
+                    "the same records, dns and ttl wherever several certificates claim one host and port",
+                )
+        _check_proven(report, certificate, own)
+
+
+def _difference(one: TlsaClaim, two: TlsaClaim) -> tuple[str, str] | None:
+    """Return in words what two claims of one owner name differ in: of the second, then of the first."""
+    if set(one.records) != set(two.records) and one.records and two.records:
+        return f"records {_records(two.records)}", f"{_records(one.records)}"
+    if one.publisher != two.publisher and one.publisher and two.publisher:
+        return f"dns {quote(two.publisher)}", quote(one.publisher)
+    if one.ttl != two.ttl:
+        return f"ttl {two.ttl}", str(one.ttl)
+    return None
+
+
+def _records(records: Iterable[RecordSpec]) -> str:
+    return " and ".join(f'"{each}"' for each in records)
+
+
+def _check_proven(report: Report, certificate: CertificateDraft, claims: Mapping[tuple[str, int], ClaimDraft]) -> None:
+    if not all(each.complete for each in certificate.deployments) or not all(
+        each.complete for each in certificate.tlsa
+    ):
+        return
+    proofs = [proof for deployment in certificate.deployments for proof in deployment.proofs]
+    for (host, port), draft in claims.items():
+        at = [proof for proof in proofs if (proof.host, proof.port) == (host, port)]
+        shown = format_host_port(host, port)
+        if not at:
+            report.problem(
+                draft.spot, f"{shown}, which no deployment proves", f'"{shown}" in the prove of a deployment'
+            )
+        elif all(proof.connect for proof in at):
+            report.problem(
+                draft.spot,
+                f"{shown}, proven at {at[0].connect} alone",
+                f'"{shown}" in a prove, since senders use every address; [connect] says how to reach it from here',
+            )
+
+
+def check_protocols(report: Report, certificates: Sequence[CertificateDraft]) -> None:
+    """Report an endpoint for which two protocols stand in the config."""
+    spoken: dict[tuple[str, int], tuple[AppProtocol, Spot]] = {}
+    for certificate in certificates:
+        for spot, host, port, protocol in _protocols(certificate):
+            first, where = spoken.setdefault((host, port), (protocol, spot))
+            if first != protocol:
+                found = f"{protocol} at {format_host_port(host, port)}, where {where.where} has {first}"
+                report.problem(spot, found, "one protocol for each host and port")
+
+
+def _protocols(certificate: CertificateDraft) -> Iterator[tuple[Spot, str, int, AppProtocol]]:
+    for draft in certificate.claims:
+        endpoint = draft.claim.endpoint
+        yield draft.spot, endpoint.host, endpoint.port, endpoint.protocol
+    claimed = _claimed(certificate)
+    for deployment in certificate.deployments:
+        for proof in deployment.proofs:
+            # A port that says how TLS starts is no word of the user's: a tlsa table may know better.
+            if proof.protocol is not None and (proof.stated or (proof.host, proof.port) not in claimed):
+                yield proof.spot, proof.host, proof.port, proof.protocol
+
+
+def _claimed(certificate: CertificateDraft) -> dict[tuple[str, int], AppProtocol]:
+    endpoints = [draft.claim.endpoint for draft in certificate.claims]
+    return {(each.host, each.port): each.protocol for each in endpoints}
+
+
+def _assemble(report: Report, draft: CertificateDraft) -> CertificateSpec:
+    """Return a certificate with its claims, each once, and its deployments with their endpoints."""
+    claimed = _claimed(draft)
+    deployments = []
+    for each in draft.deployments:
+        endpoints = [
+            endpoint for proof in each.proofs if (endpoint := _endpoint(report, draft, proof, claimed)) is not None
+        ]
+        deployments.append(replace(each.deployment, endpoints=tuple(endpoints)))
+    claims: dict[Endpoint, TlsaClaim] = {}
+    for claim in draft.claims:
+        claims.setdefault(claim.claim.endpoint, claim.claim)
+    return replace(draft.spec, claims=tuple(claims.values()), deployments=tuple(deployments))
+
+
+def _endpoint(
+    report: Report, draft: CertificateDraft, proof: ProofDraft, claimed: Mapping[tuple[str, int], AppProtocol]
+) -> Endpoint | None:
+    names = draft.spec.names
+    if names and not any(covers(name, proof.host) for name in names):
+        report.warning(proof.spot, f"{proof.host}, which is not among names", "a name of the certificate")
+    protocol = proof.protocol if proof.stated else claimed.get((proof.host, proof.port), proof.protocol)
+    if protocol is None:
+        if all(each.complete for each in draft.tlsa):
+            example = f'{{ name = "{proof.host}", port = {proof.port}, protocol = "smtp" }}'
+            found = f"port {proof.port}, which does not say how TLS starts"
+            report.problem(proof.spot, found, f"its protocol too: {example}")
+        return None
+    return Endpoint(proof.host, proof.port, protocol, proof.connect)
+
+
+def check_connect(
+    report: Report, certificates: Iterable[CertificateSpec], connect: Mapping[str, tuple[Spot, str]]
+) -> None:
+    """Warn of a map from an endpoint that does not exist: a typing mistake there would go unseen."""
+    known = {
+        str(endpoint)
+        for certificate in certificates
+        for endpoint in (
+            *(claim.endpoint for claim in certificate.claims),
+            *(endpoint for deployment in certificate.deployments for endpoint in deployment.endpoints),
+        )
+    }
+    for source, (spot, _) in connect.items():
+        if not is_address(parse_host_port(source)[0]) and source not in known:
+            report.warning(spot, f"{source}, which no prove and no tlsa table has", "an endpoint of a certificate")
