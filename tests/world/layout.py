@@ -1,0 +1,27 @@
+"""Who lives where. Every server has addresses of its own on 127.0.0.0/8 and its usual port."""
+
+ROOT_NS = "127.53.0.1"
+"""The name server of the root."""
+TEST_NS = "127.53.0.2"
+"""The name server of ``test.``."""
+NS1 = "127.53.1.1"
+"""The primary of ``example.test.`` and its like: BIND."""
+NS2 = "127.53.1.2"
+"""Their secondary: Knot."""
+RESOLVER = "127.53.2.1"
+"""The validating resolver of everybody in the world: Unbound, in ``/etc/resolv.conf``."""
+CA_RESOLVER = "127.53.2.2"
+"""The CA's own resolver: it caches nothing, since a name that was missing a second ago would stay missing."""
+CA = "127.14.0.1"
+CA_PORT = 14000
+CA_MANAGEMENT_PORT = 15000
+MAIL = ("127.25.0.1", "127.25.0.2")
+"""``mail`` of every zone: Postfix and Dovecot."""
+WEB = "127.80.0.1"
+"""``www``, ``blog`` and the apex of every zone: Apache."""
+
+ADDRESSES = (ROOT_NS, TEST_NS, NS1, NS2, RESOLVER, CA_RESOLVER, CA, *MAIL, WEB)
+
+DOMAIN = "example.test"
+NAMES = (DOMAIN, f"mail.{DOMAIN}", f"www.{DOMAIN}", f"blog.{DOMAIN}")
+"""The names of the certificate in use when the world begins."""

@@ -1,0 +1,287 @@
+"""The services whose certificates are at stake: Postfix, Dovecot and Apache."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from world import layout
+from world.pki import Identity
+from world.server import Server, greeting, run, speaks_tls, write
+
+
+class Service(Server):
+    """A server that presents a certificate.
+
+    ``test`` and ``reload`` are what its administrator runs after changing its files, plain commands without a shell.
+    """
+
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        super().__init__(folder)
+        self._identity = identity
+
+    @property
+    def test(self) -> list[str]:
+        """The command that checks its configuration."""
+        raise NotImplementedError
+
+    @property
+    def reload(self) -> list[str]:
+        """The command that makes it read its files again."""
+        raise NotImplementedError
+
+    def install(self, identity: Identity) -> None:
+        """Write an identity to the files that it reads, and do not tell it."""
+        raise NotImplementedError
+
+    def present(self, identity: Identity) -> None:
+        """Write an identity to its files and reload it."""
+        self.install(identity)
+        run(*self.reload)
+
+
+class Postfix(Service):
+    """The mail server: 25 with STARTTLS, 587 with STARTTLS required, 465 TLS at once. Mail it takes goes nowhere."""
+
+    name = "postfix"
+
+    @property
+    def config_dir(self) -> Path:
+        """What ``-c`` and ``MAIL_CONFIG`` want; main.cf uses the world's resolver with DANE for what it sends."""
+        return self.folder / "etc"
+
+    @property
+    def combined(self) -> Path:
+        """The one file that it reads: key, certificate, chain."""
+        return self.folder / "combined.pem"
+
+    @property
+    def test(self) -> list[str]:
+        return ["postfix", "-c", str(self.config_dir), "check"]
+
+    @property
+    def reload(self) -> list[str]:
+        return ["postfix", "-c", str(self.config_dir), "reload"]
+
+    def install(self, identity: Identity) -> None:
+        write(self.combined, identity.combined_pem, 0o600)
+
+    def configure(self) -> None:
+        self.install(self._identity)
+        for folder in self.config_dir, self.folder / "queue":
+            folder.mkdir()
+        run("install", "-d", "-o", "postfix", self.folder / "data")
+        settings = {
+            "compatibility_level": "3.6",
+            "queue_directory": self.folder / "queue",
+            "data_directory": self.folder / "data",
+            "maillog_file": "/dev/stdout",
+            "inet_interfaces": ", ".join(layout.MAIL),
+            "inet_protocols": "ipv4",
+            "myhostname": f"mail.{layout.DOMAIN}",
+            "mydestination": f"{layout.DOMAIN}, mail.{layout.DOMAIN}",
+            "mynetworks": "127.0.0.0/8",
+            "local_transport": "discard",
+            "local_recipient_maps": "",
+            "alias_maps": "",
+            "smtpd_peername_lookup": "no",
+            "smtpd_client_connection_count_limit": "0",
+            "smtpd_tls_chain_files": self.combined,
+            "smtpd_tls_security_level": "may",
+            "smtpd_tls_loglevel": "1",
+            "smtp_dns_support_level": "dnssec",
+            "smtp_tls_security_level": "dane",
+            "smtp_tls_loglevel": "1",
+        }
+        main_cf = write(self.config_dir / "main.cf", "".join(f"{key} = {value}\n" for key, value in settings.items()))
+        os.utime(main_cf, (0, 0))  # Postfix takes two seconds to believe in a main.cf of just now
+        services = ["postlog unix-dgram n - n - 1 postlogd"]
+        for name, wake, limit, program in (
+            ("tlsmgr", "1000?", "1", "tlsmgr"),
+            ("pickup", "60", "1", "pickup"),
+            ("cleanup", "-", "0", "cleanup"),
+            ("qmgr", "300", "1", "qmgr"),
+            ("rewrite", "-", "-", "trivial-rewrite"),
+            *((name, "-", "0", "bounce") for name in ("bounce", "defer", "trace")),
+            *((name, "-", "-", "smtp") for name in ("smtp", "relay")),
+            *((name, "-", "-", name) for name in ("error", "discard", "showq", "flush", "proxymap")),
+            ("retry", "-", "-", "error"),
+            ("anvil", "-", "1", "anvil"),
+            ("scache", "-", "1", "scache"),
+        ):
+            private = "n" if name in {"pickup", "cleanup", "qmgr", "showq", "flush"} else "y"
+            services.append(f"{name} unix {private} - n {wake} {limit} {program}")
+        # The ports come last: an smtpd that does not find tlsmgr's socket goes on without TLS.
+        services += [
+            "25 inet n - n - - smtpd",
+            "587 inet n - n - - smtpd -o smtpd_tls_security_level=encrypt",
+            "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes",
+        ]
+        write(self.config_dir / "master.cf", "\n".join(services) + "\n")
+
+    def argv(self) -> Sequence[str | Path]:
+        return ["postfix", "-c", self.config_dir, "start-fg"]
+
+    def ready(self) -> bool:
+        return all(speaks_tls(address, 465) for address in layout.MAIL)
+
+
+class Dovecot(Service):
+    """IMAP on 143 and 993, POP3 on 110 and 995. Everybody's password is ``secret``."""
+
+    name = "dovecot"
+
+    @property
+    def config(self) -> Path:
+        """What ``-c`` wants."""
+        return self.folder / "dovecot.conf"
+
+    @property
+    def fullchain(self) -> Path:
+        """The certificate and its chain."""
+        return self.folder / "fullchain.pem"
+
+    @property
+    def key(self) -> Path:
+        """The private key."""
+        return self.folder / "key.pem"
+
+    @property
+    def test(self) -> list[str]:
+        return ["doveconf", "-c", str(self.config), "-n"]
+
+    @property
+    def reload(self) -> list[str]:
+        return ["doveadm", "-c", str(self.config), "reload"]
+
+    def install(self, identity: Identity) -> None:
+        write(self.key, identity.key_pem, 0o600)
+        write(self.fullchain, identity.fullchain_pem)
+
+    def configure(self) -> None:
+        self.install(self._identity)
+        write(
+            self.config,
+            f"""base_dir = {self.folder}/run
+state_dir = {self.folder}/state
+log_path = {self.log}
+instance_name = danelaw-world
+protocols = imap pop3
+listen = {", ".join(layout.MAIL)}
+ssl = required
+ssl_cert = <{self.fullchain}
+ssl_key = <{self.key}
+mail_location = maildir:{self.folder}/mail/%u
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={self.folder}/mail/%u
+}}
+""",
+        )
+
+    def argv(self) -> Sequence[str | Path]:
+        return ["dovecot", "-F", "-c", self.config]
+
+    def ready(self) -> bool:
+        return all(greeting(layout.MAIL[0], port).startswith((b"* OK", b"+OK")) for port in (143, 110))
+
+
+class Apache(Service):
+    """The web server of ``www``, ``blog`` and the apex: 80, with a web root for http-01, and 443.
+
+    ``stop_command`` and ``start_command`` are what an administrator runs to free port 80 and to take it again.
+    """
+
+    name = "apache"
+    _modules = ("mpm_event", "authz_core", "mime", "dir", "alias", "socache_shmcb", "ssl", "unixd")
+
+    @property
+    def config(self) -> Path:
+        """What ``-f`` wants."""
+        return self.folder / "apache2.conf"
+
+    @property
+    def webroot(self) -> Path:
+        """What is served on port 80 and 443."""
+        return self.folder / "www"
+
+    @property
+    def fullchain(self) -> Path:
+        """The certificate and its chain."""
+        return self.folder / "fullchain.pem"
+
+    @property
+    def key(self) -> Path:
+        """The private key."""
+        return self.folder / "key.pem"
+
+    @property
+    def test(self) -> list[str]:
+        return self._command("-t")
+
+    @property
+    def reload(self) -> list[str]:
+        return self._command("-k", "graceful")
+
+    @property
+    def stop_command(self) -> list[str]:
+        """Frees its ports: a command for ``pre_challenge``."""
+        return self._command("-k", "stop")
+
+    @property
+    def start_command(self) -> list[str]:
+        """Takes them again: a command for ``post_challenge``."""
+        return self._command("-k", "start")
+
+    def _command(self, *arguments: str) -> list[str]:
+        return ["apache2", "-f", str(self.config), *arguments]
+
+    def install(self, identity: Identity) -> None:
+        write(self.key, identity.key_pem, 0o600)
+        write(self.fullchain, identity.fullchain_pem)
+
+    def configure(self) -> None:
+        self.install(self._identity)
+        self.webroot.mkdir()
+        write(self.webroot / "index.html", "<h1>The world's web site</h1>\n")
+        modules = "\n".join(
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
+            for name in self._modules
+            if name != "unixd"  # built in at Debian
+        )
+        write(
+            self.config,
+            f"""ServerRoot "{self.folder}"
+ServerName www.{layout.DOMAIN}
+PidFile "{self.folder}/apache2.pid"
+DefaultRuntimeDir "{self.folder}"
+Mutex pthread
+{modules}
+User www-data
+Group www-data
+StartServers 1
+ErrorLog "{self.log}"
+TypesConfig /etc/mime.types
+Listen {layout.WEB}:80
+Listen {layout.WEB}:443
+DocumentRoot "{self.webroot}"
+<Directory "{self.webroot}">
+    Require all granted
+</Directory>
+<VirtualHost {layout.WEB}:443>
+    ServerName www.{layout.DOMAIN}
+    SSLEngine on
+    SSLCertificateFile "{self.fullchain}"
+    SSLCertificateKeyFile "{self.key}"
+</VirtualHost>
+""",
+        )
+
+    def argv(self) -> Sequence[str | Path]:
+        return self._command("-D", "FOREGROUND")
+
+    def ready(self) -> bool:
+        return speaks_tls(layout.WEB, 443)

@@ -1,0 +1,220 @@
+"""The world: all servers together, with what tests and people do to them."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, get_args
+
+from world import layout
+from world.ca import Pebble
+from world.nameservers import Named, Secondary, serial_at
+from world.namespace import Namespace, WorldError, bind_mount
+from world.pki import Authority, Identity, make_private_key
+from world.resolvers import Resolver
+from world.server import Server, run, wait_until, write
+from world.services import Apache, Dovecot, Postfix, Service
+from world.tsig import TsigKey, make_tsig_key
+from world.zones import Times, Zone, bogus_ds_of, ds_of, write_anchors
+
+ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache"]
+ALL: frozenset[ServiceName] = frozenset(get_args(ServiceName))
+
+
+class World:
+    """A mail domain, ``example.test``, with all that it needs, in namespaces of its own.
+
+    A context manager: the calling thread is inside while it is open. ``services`` says which servers start;
+    ``ttl`` and ``negative_ttl`` are seconds; ``key_type`` (``rsa2048``, ``p256``) is of the key already in use;
+    ``pebble_options`` is Pebble's environment. Raises `WorldError`.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[ServiceName] = ALL,
+        *,
+        ttl: int = 5,
+        negative_ttl: int = 1,
+        key_type: str = "rsa2048",
+        pebble_options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.services = frozenset(services)
+        self.times = Times(ttl, negative_ttl)
+        self.zones: dict[str, Zone] = {}
+        self.servers: list[Server] = []
+        self._key_type = key_type
+        self._pebble_options = pebble_options or {}
+        self._ending = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as ending:
+            self.folder = Path(tempfile.mkdtemp(prefix="world-"))
+            self.folder.chmod(0o755)  # postfix, www-data and others find their own files in it
+            ending.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.namespace = ending.enter_context(Namespace(layout.ADDRESSES))
+            self._make()
+            ending.callback(self._end_servers)
+            self._start()
+            self._ending = ending.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ending.close()
+
+    def _make(self) -> None:
+        """Write down what servers share, then the servers themselves."""
+        folder = self.folder
+        resolv_conf = f"nameserver {layout.RESOLVER}\noptions edns0 trust-ad timeout:2 attempts:2\n"
+        bind_mount(write(folder / "resolv.conf", resolv_conf), Path("/etc/resolv.conf"))
+        keys = folder / "tsig"
+        self.owner_key = make_tsig_key("owner", "hmac-sha256", keys)
+        """Changes everything everywhere: the world's own."""
+        self.stranger_key = make_tsig_key("stranger", "hmac-sha256", keys)
+        """Known to the primary, and allowed nothing."""
+        self.keys: dict[str, TsigKey] = {
+            algorithm: make_tsig_key(f"{algorithm}.{layout.DOMAIN}", algorithm, keys)
+            for algorithm in ("hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512")
+        }
+        """Keys that may change everything in the zones of the primary, by algorithm."""
+        transfer = make_tsig_key("transfer", "hmac-sha256", keys)
+
+        writers = (self.owner_key, *self.keys.values())
+        self.parents = Named(
+            "parents", (layout.ROOT_NS, layout.TEST_NS), folder, times=self.times, writers=[self.owner_key]
+        )
+        self.primary = Named(
+            "primary", (layout.NS1,), folder, times=self.times, writers=writers, others=(self.stranger_key, transfer)
+        )
+        self.primary.transfer_to(layout.NS2, transfer)
+        self.secondary = Secondary(folder, transfer, self.zones)
+        self._make_zones()
+
+        hints, anchor = self.root_hints, self.root_ds
+        self.resolver = Resolver(folder, "resolver", layout.RESOLVER, hints, anchor, caching=True)
+        self._ca_resolver = Resolver(folder, "ca-resolver", layout.CA_RESOLVER, hints, anchor, caching=False)
+        self.pebble = Pebble(folder, self._pebble_options)
+        self.old_ca = Authority("A CA that browsers stopped trusting")
+        self.initial: Identity = self.old_ca.issue(layout.NAMES, make_private_key(self._key_type))
+        """The key and the certificate in use when the world begins."""
+        self.initial_key = write(folder / "initial.key", self.initial.key_pem, 0o600)
+        self.initial_cert = write(folder / "initial.pem", self.initial.fullchain_pem)
+        self.postfix = Postfix(folder, self.initial)
+        self.dovecot = Dovecot(folder, self.initial)
+        self.apache = Apache(folder, self.initial)
+
+    def _make_zones(self) -> None:
+        times = self.times
+        delegations: list[str] = []
+        for name, kind in (layout.DOMAIN, "signed"), ("unsigned.test", "unsigned"), ("bogus.test", "bogus"):
+            zone = self.zones[name] = Zone(name, signed=kind != "unsigned")
+            key = self.primary.add(name, zone.text(times), signed=zone.signed)
+            ds = "" if key is None else bogus_ds_of(key) if kind == "bogus" else ds_of(key)
+            delegations += zone.delegation(times, ds)
+        hosts = [f"ns.test. A {layout.TEST_NS}", f"ca.test. A {layout.CA}"]
+        test_key = self.parents.add("test.", times.soa("ns.test.") + "\n".join([*hosts, *delegations, ""]))
+        assert test_key
+        glue = [f"a.root. A {layout.ROOT_NS}", "test. NS ns.test.", hosts[0], f"test. DS {ds_of(test_key)}"]
+        root_key = self.parents.add(".", times.soa("a.root.") + "\n".join([*glue, ""]))
+        assert root_key
+        self.root_hints = write(
+            self.folder / "root.hints", f". 3600 IN NS a.root.\na.root. 3600 IN A {layout.ROOT_NS}\n"
+        )
+        """Where the world's root is, as Unbound and libunbound read it."""
+        self.root_key, self.root_ds, self.bind_keys = write_anchors(root_key, self.folder)
+
+    def _start(self) -> None:
+        """Start all at once; only who asks others at its start waits for them."""
+        groups: dict[ServiceName, list[Server]] = {
+            "bind": [self.parents, self.primary],
+            "unbound": [self.resolver],
+            "pebble": [self._ca_resolver, self.pebble],
+            "postfix": [self.postfix],
+            "dovecot": [self.dovecot],
+            "apache": [self.apache],
+        }
+        self.servers = [server for name, group in groups.items() if name in self.services for server in group]
+        for server in self.servers:
+            server.launch()
+        if "knot" in self.services:
+            self.primary.wait()
+            self.servers.append(self.secondary)
+            self.secondary.launch()
+        for server in self.servers:
+            server.wait()
+
+    def _end_servers(self) -> None:
+        self.secondary.end_lag()
+        for server in self.servers:
+            server.kill()
+
+    # -- DNS ---------------------------------------------------------------------------------------------------------
+
+    def zone_of(self, name: str) -> str:
+        """Return the zone that a name is in."""
+        labels = name.rstrip(".").split(".")
+        for start in range(len(labels)):
+            if (zone := ".".join(labels[start:])) in self.zones:
+                return zone
+        raise WorldError(f"{name} is in none of {', '.join(self.zones)}; world.zone() makes another")
+
+    def zone(self, name: str) -> Zone:
+        """Make another signed zone below ``test.``, so that a test disturbs nobody; it is served when this returns."""
+        zone = Zone(name)
+        key = self.primary.add(name, zone.text(self.times))
+        assert key
+        self.primary.reconfigure()
+        self.zones[name] = zone
+        self.nsupdate(layout.TEST_NS, "test", [f"add {line}" for line in zone.delegation(self.times, ds_of(key))])
+        if self.secondary in self.servers:
+            wait_until(self.primary.ready, f"{self.primary.name} does not serve {name}", self.primary.last_words)
+            self.secondary.reconfigure()
+        for server in self.servers:
+            if isinstance(server, Named | Secondary):
+                wait_until(server.ready, f"{server.name} does not serve {name}", server.last_words)
+        return zone
+
+    def nsupdate(self, server: str, zone: str, lines: Sequence[str], key: Path | None = None) -> None:
+        """Send one dynamic update by BIND's nsupdate; ``lines`` are its own, without ``update``."""
+        script = [f"server {server}", f"zone {zone}.", *(f"update {line}" for line in lines), "send", ""]
+        run("nsupdate", "-k", key or self.owner_key.clause, "-v", stdin="\n".join(script))
+
+    def update(self, *lines: str, zone: str = layout.DOMAIN, key: Path | None = None, settle: bool = True) -> None:
+        """Change a zone at the primary (``add NAME TTL TYPE DATA``, ``delete NAME [TYPE [DATA]]``), and `settle`."""
+        self.nsupdate(layout.NS1, zone, lines, key)
+        if settle:
+            self.settle(zone)
+
+    def publish(self, owner: str, records: Sequence[str], ttl: int | None = None, *, settle: bool = True) -> None:
+        """Make a TLSA RRset what ``records`` say (``3 1 1 ab…``; none: no RRset), as a person with nsupdate would."""
+        name = f"{owner.rstrip('.')}."
+        adds = [f"add {name} {self.times.ttl if ttl is None else ttl} TLSA {record}" for record in records]
+        self.update(f"delete {name} TLSA", *adds, zone=self.zone_of(owner), settle=settle)
+
+    def settle(self, zone: str = layout.DOMAIN) -> None:
+        """Wait until the secondary has what the primary has, unless it was told not to."""
+        if self.secondary.running and not self.secondary.frozen:
+            wait_until(lambda: self.secondary.in_step(zone), f"the secondary lacks {zone}", self.secondary.last_words)
+
+    def serial(self, zone: str = layout.DOMAIN, server: str = layout.NS1) -> int | None:
+        """Return the serial that a server serves; None where it does not answer."""
+        return serial_at(server, zone)
+
+    def dig(self, name: str, rdtype: str, *options: str, server: str = layout.RESOLVER) -> str:
+        """Return what dig prints; ``+short`` and the like are ``options``."""
+        return run("dig", f"@{server}", "+time=3", "+tries=1", name, rdtype, *options)
+
+    # -- all services ------------------------------------------------------------------------------------------------
+
+    def present(self, identity: Identity) -> None:
+        """Let every service present an identity: files, then reloads."""
+        for server in self.servers:
+            if isinstance(server, Service):
+                server.present(identity)
+
+    def reset(self) -> None:
+        """Let every service present the initial identity again."""
+        self.present(self.initial)
