@@ -517,6 +517,10 @@ class OnDisk:
     at: datetime
 
 
+EffectOutcome = Literal["done", "failed", "lost", "interrupted"]
+"""``lost``: somebody else was first; ``interrupted``: a crash or a stop, which is no failed try."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One change of the world, stored before it begins and after it ended (``ended_at`` None: it may have happened)."""
@@ -527,7 +531,7 @@ class Effect:
     detail: str
     began_at: datetime
     ended_at: datetime | None = None
-    outcome: Literal["done", "failed", "lost"] | None = None
+    outcome: EffectOutcome | None = None
     evidence: str = ""
     retry_at: datetime | None = None
 
@@ -829,8 +833,11 @@ class Host(Protocol):
         """Return a CSR over the key, DER."""
         ...
 
-    def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
-        """Write generation ``n`` where no service reads it, and generation 0 of what stands there at the first time."""
+    def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Sequence[Generation]:
+        """Write generation ``n`` where no service reads it, and generation 0 of what stands there at the first time.
+
+        Returns what was written: generation ``n``, and before it generation 0 where it was the first time.
+        """
         ...
 
     def activate(self, deployment: Deployment, generation: Generation) -> None:
@@ -872,7 +879,7 @@ class Store(Protocol):
     def end(
         self,
         effect: int,
-        outcome: Literal["done", "failed", "lost"],
+        outcome: EffectOutcome,
         evidence: str,
         at: datetime,
         facts: Sequence[Fact] = (),

@@ -44,11 +44,11 @@ def open_intent(facts: Facts, certificate: str) -> Intent | None:
 def failures(facts: Facts, kind: str, subject: str, outcome: str = "failed") -> list[Effect]:
     """Return the ended tries of one kind and subject that came out so since it last came out otherwise.
 
-    A crash is no failed try: an effect without an end does not count.
+    A crash is no failed try: an effect without an end, or one that was interrupted, does not count.
     """
     row: list[Effect] = []
     for effect in facts.effects:
-        if effect.kind == kind and effect.subject == subject and effect.ended_at is not None:
+        if effect.kind == kind and effect.subject == subject and effect.outcome not in {None, "interrupted"}:
             row = [*row, effect] if effect.outcome == outcome else []
     return row
 

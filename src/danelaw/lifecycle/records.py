@@ -86,9 +86,7 @@ def _pruned(record: TlsaRecord, claims: Sequence[TlsaClaim]) -> bool:
     )
 
 
-def publication(
-    facts: Facts, desired: Desired, owner: str, now: datetime
-) -> Publish | Wait | Hold | None:
+def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Publish | Wait | Hold | None:
     """Return the change of an owner name's RRset that is safe now, or why there is none yet; None: it is right."""
     claims = claims_at(desired, owner)
     wanted = wanted_records(facts, claims)

@@ -5,7 +5,7 @@ down, and a private key that travels further than its public half needs.
 """
 
 from danelaw.pki.chain import cert_pem, chain_from_der, chain_pem, load, parse_chain, spki_of_certificate
-from danelaw.pki.csr import SUBJECT_FIELDS, csr_builder
+from danelaw.pki.csr import SUBJECT_FIELDS, csr_builder, csr_names
 from danelaw.pki.keys import check_public_key, load_public_key, spki_of_csr, spki_of_public_key
 from danelaw.pki.path import is_ca, is_issued_by, is_signed_by, is_valid_at, issuers
 from danelaw.pki.source import Source, load_source
@@ -18,6 +18,7 @@ __all__ = [
     "chain_pem",
     "check_public_key",
     "csr_builder",
+    "csr_names",
     "is_ca",
     "is_issued_by",
     "is_signed_by",

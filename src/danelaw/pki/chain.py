@@ -6,6 +6,7 @@ judges its bytes alone (RFC 7671 section 5.1).
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,7 +31,7 @@ def parse_chain(text: str | bytes) -> Chain:
 
     Raises `InputError` where there is no certificate, or one that cannot be read.
     """
-    data = text.encode() if isinstance(text, str) else text
+    data = text.encode(errors="replace") if isinstance(text, str) else text
     certificates = [block.der for block in pem.blocks(data) if block.label in CERTIFICATE_LABELS]
     if not certificates:
         raise InputError("found no -----BEGIN CERTIFICATE----- in it; expected a chain as PEM, the leaf first")
@@ -91,10 +92,12 @@ def spki_of_certificate(certificate_der: bytes) -> bytes:
 @lru_cache(maxsize=256)
 def load(certificate_der: bytes) -> x509.Certificate | None:
     """Return the parsed certificate, or None where the strict parser refuses it."""
-    try:
-        return x509.load_der_x509_certificate(certificate_der)
-    except (ValueError, x509.InvalidVersion):
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a serial number of 0 and its like: nothing that anybody here could act on
+        try:
+            return x509.load_der_x509_certificate(certificate_der)
+        except (ValueError, x509.InvalidVersion):
+            return None
 
 
 def _which(number: int) -> str:

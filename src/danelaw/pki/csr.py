@@ -43,6 +43,16 @@ def csr_builder(names: Sequence[str], subject: Mapping[str, str]) -> x509.Certif
     return builder.add_extension(san, critical=not attributes)  # RFC 5280 section 4.2.1.6: critical without a subject
 
 
+def csr_names(csr_der: bytes) -> tuple[str, ...]:
+    """Return the DNS names of a CSR's SAN in its order; () where it has none or cannot be read."""
+    try:
+        csr = x509.load_der_x509_csr(csr_der)
+        san = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return ()
+    return tuple(san.get_values_for_type(x509.DNSName))
+
+
 def _attribute(name: str, oid: ObjectIdentifier, text: str) -> x509.NameAttribute[str]:
     try:
         return x509.NameAttribute(oid, text)

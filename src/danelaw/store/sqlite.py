@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
-from danelaw.model import Chain, ChainFact, Clock, Effect, Fact, Facts, Presented
+from danelaw.model import Chain, ChainFact, Clock, Effect, EffectOutcome, Fact, Facts, Presented
 from danelaw.pki import pem
 from danelaw.pki.chain import chain_from_der, chain_pem
 from danelaw.store.agenda import Agenda, FileStat, instant, select_agenda
@@ -113,7 +113,7 @@ class SqliteStore:
     def end(
         self,
         effect: int,
-        outcome: Literal["done", "failed", "lost"],
+        outcome: EffectOutcome,
         evidence: str,
         at: datetime,
         facts: Sequence[Fact] = (),

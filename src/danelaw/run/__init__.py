@@ -1,0 +1,1 @@
+"""The composition point: look, take one step, look again."""

@@ -1,0 +1,205 @@
+"""Carry out one step. Every effect is stored before it begins and after it ended, with the facts that it made."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
+from danelaw.lifecycle.records import current_key
+from danelaw.lifecycle.rollout import chain_of
+from danelaw.model import (
+    Activate,
+    CertificateSpec,
+    Deployment,
+    Desired,
+    EffectOutcome,
+    Fact,
+    Facts,
+    Generation,
+    Obtain,
+    OwnRecord,
+    Prove,
+    Publish,
+    Reload,
+    Stage,
+    Step,
+    TakeKey,
+    TlsaRecord,
+)
+from danelaw.run.obtain import obtain
+from danelaw.run.prove import prove
+from danelaw.run.rings import Rings
+
+KINDS: dict[type[Step], str] = {
+    TakeKey: "take-key",
+    Obtain: "obtain",
+    Publish: "publish",
+    Stage: "stage",
+    Activate: "activate",
+    Reload: "reload",
+    Prove: "prove",
+}
+"""What an effect of a step is called in the store."""
+
+
+def subject_of(step: Step) -> str:
+    """Return what a step is about: a certificate, an owner name or a deployment."""
+    match step:
+        case TakeKey() | Obtain():
+            return step.certificate
+        case Publish():
+            return step.owner
+        case _:
+            return step.deployment
+
+
+def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str | None:
+    """Carry out a step; return its failure in words, None where it worked."""
+    rings.tell("step", f"{describe(step)}: {step.why}", step)
+    effect = rings.store.begin(KINDS[type(step)], subject_of(step), _detail(step), rings.clock.now())
+    made: Sequence[Fact] = ()
+    outcome: EffectOutcome = "done"
+    failure, retry_at = None, None
+    try:
+        made, evidence, failure = _carry_out(desired, rings, facts, step)
+    except Stopped:
+        rings.store.end(effect, "interrupted", "told to stop", rings.clock.now())
+        raise
+    except DanelawError as error:
+        evidence = failure = str(error)
+        outcome = "lost" if isinstance(error, Lost) else "failed"
+        retry_at = error.not_before if isinstance(error, RetryLater) else None
+        made = _marked_failed(rings, facts, step)
+    else:
+        if failure:
+            outcome, evidence = "failed", failure
+    rings.store.end(effect, outcome, evidence, rings.clock.now(), made, retry_at)
+    rings.tell("failed" if failure else "done", evidence, step)
+    return failure if outcome == "failed" else None
+
+
+def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[Sequence[Fact], str, str | None]:
+    """Change the world; return the facts made, the evidence, and the failure that is a result and not an error."""
+    spec = _spec(desired, facts, step)
+    match step:
+        case TakeKey():
+            key = rings.host.take_key(spec)
+            return [key], f"{key.algorithm} key {key.spki_sha256[:16]}…, {key.origin}", None
+        case Obtain():
+            key = next(key for key in facts.keys if (key.certificate, key.spki_sha256) == (spec.name, step.spki_sha256))
+            made, evidence = obtain(rings, facts, spec, key)
+            return made, evidence, None
+        case Publish():
+            publisher = rings.publishers[step.publisher]
+            evidence = publisher.swap(step.target, step.expected, step.wanted, step.ttl)
+            return own_records_after(rings, facts, step), evidence, None
+        case Stage():
+            return _stage(rings, facts, spec, step)
+        case Activate():
+            generation = _generation(facts, step)
+            rings.host.activate(_deployment(desired, step), generation)
+            live = replace(generation, active_at=rings.clock.now(), reloaded_at=None, proven_at=None)
+            return [live], f"generation {generation.n} stands where the services read it", None
+        case Reload():
+            return _reload(desired, rings, facts, step)
+        case Prove():
+            return _prove(desired, rings, facts, step)
+
+
+def own_records_after(rings: Rings, facts: Facts, step: Publish) -> list[Fact]:
+    """Return the facts of what is ours after a publication that happened."""
+    now = rings.clock.now()
+    gone: set[TlsaRecord] = set(step.expected) - set(step.wanted)
+    made: list[Fact] = [
+        replace(row, withdrawn_at=now)
+        for row in facts.own_records
+        if row.owner == step.owner and row.record in gone and row.withdrawn_at is None
+    ]
+    made.extend(
+        OwnRecord(step.owner, record, step.publisher, now) for record in step.wanted if record not in step.expected
+    )
+    return made
+
+
+def _stage(rings: Rings, facts: Facts, spec: CertificateSpec, step: Stage) -> tuple[Sequence[Fact], str, str | None]:
+    row = next(row for row in facts.chains if row.chain.leaf_sha256 == step.leaf_sha256)
+    key = current_key(facts, spec.name)
+    assert key is not None  # noqa: S101 (the core stages only chains over the current key)
+    deployment = next(deployment for deployment in spec.deployments if deployment.id == step.deployment)
+    generations = rings.host.stage(deployment, step.n, row.chain, key)
+    return generations, f"generation {step.n} is staged", None
+
+
+def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple[Sequence[Fact], str, str | None]:
+    """Run the config test, and only where it passes the reload."""
+    deployment, said = _deployment(desired, step), []
+    for argv in (deployment.test, deployment.reload):
+        if argv:
+            output = rings.host.run(argv, deployment.timeout)
+            said.append(f"{' '.join(argv)}: {output or 'ok'}")
+    generation = replace(_generation(facts, step), reloaded_at=rings.clock.now(), proven_at=None)
+    return [generation], "; ".join(said), None
+
+
+def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[Sequence[Fact], str, str | None]:
+    generation = _generation(facts, step)
+    seen, evidence, failure = prove(desired, rings, _deployment(desired, step), chain_of(facts, generation))
+    now = rings.clock.now()
+    if failure:
+        failed = replace(generation, failed_at=now, tries=generation.tries + 1)
+        return [*seen, failed], failure, failure
+    return [*seen, replace(generation, proven_at=now, tries=0)], evidence, None
+
+
+def _marked_failed(rings: Rings, facts: Facts, step: Step) -> Sequence[Fact]:
+    """Return the generation whose config test or reload failed, marked so."""
+    if not isinstance(step, Reload):
+        return ()
+    generation = _generation(facts, step)
+    return [replace(generation, failed_at=rings.clock.now(), tries=generation.tries + 1)]
+
+
+def _generation(facts: Facts, step: Activate | Reload | Prove) -> Generation:
+    return next(row for row in facts.generations if (row.deployment, row.n) == (step.deployment, step.n))
+
+
+def _deployment(desired: Desired, step: Activate | Reload | Prove) -> Deployment:
+    return next(d for spec in desired.certificates for d in spec.deployments if d.id == step.deployment)
+
+
+def _spec(desired: Desired, facts: Facts, step: Step) -> CertificateSpec:
+    del facts
+    if isinstance(step, Publish):
+        return next(spec for spec in desired.certificates if any(c.endpoint.owner == step.owner for c in spec.claims))
+    return next(spec for spec in desired.certificates if spec.name == step.certificate)
+
+
+def _detail(step: Step) -> str:
+    """Return what recovery needs to know of a step that may or may not have happened."""
+    if isinstance(step, Publish):
+        shown = {"expected": [str(r) for r in step.expected], "wanted": [str(r) for r in step.wanted]}
+        return json.dumps({"target": step.target, "publisher": step.publisher, "ttl": step.ttl, **shown})
+    if isinstance(step, TakeKey | Obtain):
+        return json.dumps({"why": step.why})
+    return json.dumps({"n": step.n})
+
+
+def describe(step: Step) -> str:
+    """Return what a step does, in words."""
+    match step:
+        case TakeKey():
+            return f"{step.certificate}: {'adopt' if step.path else 'make'} its key"
+        case Obtain():
+            return f"{step.certificate}: obtain a certificate"
+        case Publish():
+            return f"publish at {step.owner}"
+        case Stage():
+            return f"{step.certificate}: stage generation {step.n} of {step.deployment}"
+        case Activate() if step.back:
+            return f"{step.certificate}: put generation {step.n} of {step.deployment} back"
+        case Activate():
+            return f"{step.certificate}: go live with generation {step.n} of {step.deployment}"
+        case Reload():
+            return f"{step.certificate}: test and reload what reads {step.deployment}"
+        case Prove():
+            return f"{step.certificate}: prove {step.deployment}"

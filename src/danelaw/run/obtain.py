@@ -1,0 +1,147 @@
+"""One certificate from its CA: checks first, then the order, with the web server never left stopped.
+
+That ``post_challenge`` is owed is stored before ``pre_challenge`` runs (an open ``challenge`` effect). It runs when the
+order fails, when the process is told to stop, and else first thing in any later run (`recover`).
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from danelaw.errors import DanelawError, Refused, RetryLater
+from danelaw.model import (
+    Authority,
+    CertificateSpec,
+    ChainFact,
+    Effect,
+    Fact,
+    Facts,
+    KeyFact,
+    OrderFact,
+    OrderState,
+)
+from danelaw.pki import csr_names, parse_chain
+from danelaw.run.rings import Rings
+
+WINDOW = "challenge"
+"""The kind of the effect that is open while the web server may be stopped."""
+
+TURNS = 20
+"""An order has five statuses; an authority that needs more turns than this goes round in circles."""
+
+
+def preflight(rings: Rings, spec: CertificateSpec) -> None:
+    """Say before the CA does what would make an order or its deployment fail. Raises `Refused` with all of it."""
+    wrong = []
+    for name in spec.names:
+        addresses, security, why = rings.dns.addresses(name)
+        if security == "bogus":
+            wrong.append(f"DNSSEC of {name} is bogus, so no CA issues for it ({why}); mend the zone's signatures or DS")
+        elif not addresses:
+            found = f" ({why})" if why else ""
+            wrong.append(f"{name} has no address{found}, so the CA cannot check it; add A or AAAA records")
+    for deployment in spec.deployments:
+        wrong.extend(rings.host.writable(deployment))
+    if wrong:
+        raise Refused("; ".join(wrong))
+
+
+def obtain(rings: Rings, facts: Facts, spec: CertificateSpec, key: KeyFact) -> tuple[list[Fact], str]:
+    """Carry an order to its chain; return the facts it made and the evidence. Raises `RetryLater` or `Refused`."""
+    authority = rings.authorities[spec.ca]
+    preflight(rings, spec)
+    order, row = _order(rings, facts, authority, spec, key)
+    try:
+        for _ in range(TURNS):
+            if order.chain_pem is not None:
+                return _obtained(rings, facts, spec, row, order.chain_pem)
+            order = _advance(rings, authority, spec, order)
+    except (RetryLater, Refused) as error:
+        # What the CA judged is over; what it never answered is carried on at the next try.
+        if isinstance(error, Refused) or order.status == "invalid":
+            rings.store.record([replace(row, closed_at=rings.clock.now(), problem=str(error))])
+        raise
+    raise Refused(f"the CA moved the order for {spec.name} {TURNS} times without an end; report this to the CA")
+
+
+def _order(
+    rings: Rings, facts: Facts, authority: Authority, spec: CertificateSpec, key: KeyFact
+) -> tuple[OrderState, OrderFact]:
+    """Return the order that an earlier run left open over the same key and names, or a new one."""
+    for row in facts.orders:
+        if row.closed_at is not None or row.certificate != spec.name:
+            continue
+        problem = "the key, the names or the CA changed"
+        if (row.ca, row.spki_sha256, csr_names(row.csr_der)) == (spec.ca, key.spki_sha256, spec.names):
+            order = authority.advance(OrderState(row.url, "pending", row.csr_der), None)
+            if order.status != "invalid":
+                rings.tell("progress", f"{spec.name}: carrying on the order of {row.opened_at:%Y-%m-%d %H:%M:%SZ}")
+                return order, row
+            problem = order.problem or "the CA gave it up"
+        rings.store.record([replace(row, closed_at=rings.clock.now(), problem=problem)])
+    csr_der = rings.host.csr(key, spec)
+    order = authority.open(spec.names, csr_der)
+    row = OrderFact(order.url, spec.name, spec.ca, key.spki_sha256, csr_der, rings.clock.now())
+    rings.store.record([row])
+    return order, row
+
+
+def _advance(rings: Rings, authority: Authority, spec: CertificateSpec, order: OrderState) -> OrderState:
+    """Take the order one status further; what is ready or valid already needs no listener and no stopped server."""
+    if order.status == "invalid":
+        raise RetryLater(f"the CA gave up the order for {spec.name}; a new one is opened at the next try")
+    if order.status != "pending":
+        rings.tell("progress", f"{spec.name}: the order is {order.status}")
+        return authority.advance(order, None)
+    rings.tell("progress", f"{spec.name}: the CA checks {', '.join(spec.names)} by http-01")
+    with challenge_window(rings, spec), rings.solver(spec) as solver:
+        return authority.advance(order, solver)
+
+
+@contextmanager
+def challenge_window(rings: Rings, spec: CertificateSpec) -> Iterator[None]:
+    """Run ``pre_challenge`` before and ``post_challenge`` after, whatever happens in between."""
+    if spec.pre_challenge is None or spec.post_challenge is None:
+        yield
+        return
+    owed = json.dumps({"argv": spec.post_challenge, "seconds": spec.timeout.total_seconds()})
+    window = rings.store.begin(WINDOW, spec.name, owed, rings.clock.now())
+    try:
+        rings.tell("progress", f"running {' '.join(spec.pre_challenge)}")
+        rings.host.run(spec.pre_challenge, spec.timeout)
+        yield
+    finally:
+        rings.tell("progress", f"running {' '.join(spec.post_challenge)}")
+        _pay(rings, window, spec.post_challenge, spec.timeout)
+
+
+def pay_owed(rings: Rings, effect: Effect) -> str:
+    """Run the ``post_challenge`` that an interrupted run owes; return what was run. Raises `RetryLater`."""
+    owed = json.loads(effect.detail)
+    argv = tuple(owed["argv"])
+    _pay(rings, effect.id, argv, timedelta(seconds=owed["seconds"]))
+    return " ".join(argv)
+
+
+def _pay(rings: Rings, window: int, argv: tuple[str, ...], timeout: timedelta) -> None:
+    try:
+        evidence = rings.host.run(argv, timeout)
+    except DanelawError as error:
+        raise RetryLater(f"post_challenge is still owed, since it failed: {error}; danelaw recover runs it") from error
+    rings.store.end(window, "done", evidence, rings.clock.now())
+
+
+def _obtained(
+    rings: Rings, facts: Facts, spec: CertificateSpec, row: OrderFact, chain_pem: str
+) -> tuple[list[Fact], str]:
+    now = rings.clock.now()
+    chain = parse_chain(chain_pem)
+    made: list[Fact] = [ChainFact(spec.name, chain, spec.ca, now), replace(row, closed_at=now)]
+    made.extend(
+        replace(intent, closed_at=now)
+        for intent in facts.intents
+        if intent.certificate == spec.name and intent.closed_at is None
+    )
+    return made, f"certificate {chain.leaf_sha256[:16]}…, valid until {chain.not_after:%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,93 @@
+"""The proof of a deployment: what is presented, not what the reload said.
+
+Postfix reads its files when it starts a process, so after a reload single processes go on presenting the old chain, and
+after a rename alone one of several already presents the new one. So a proof is eight simultaneous handshakes, twice, at
+every address of this host and every endpoint, for the key's algorithm.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from danelaw.lifecycle import see_probes
+from danelaw.model import Chain, Deployment, Desired, Fact, ProbeRequest, ProbeResult
+from danelaw.run.look import addresses_of, my_addresses, probes
+from danelaw.run.rings import Rings
+
+HANDSHAKES = 8
+ROUNDS = 2
+PATIENCE = timedelta(seconds=20)
+"""How long a daemon may take to settle after its reload."""
+PAUSE = timedelta(milliseconds=300)
+
+
+def prove(
+    desired: Desired, rings: Rings, deployment: Deployment, chain: Chain | None
+) -> tuple[list[Fact], str, str | None]:
+    """Shake hands until every address presents the chain in two rounds running, or patience runs out.
+
+    Returns the facts of the last round, the evidence, and the failure in words (None: proven). ``chain`` None (what
+    stood there before us and cannot be read) asks only that every handshake succeeds.
+    """
+    requests = _requests(desired, rings, deployment, chain)
+    if not requests:
+        shown = ", ".join(str(endpoint) for endpoint in deployment.endpoints)
+        return [], "", f"no address of this host is among those of {shown}; set `addresses`, or mend DNS"
+    started = rings.clock.now()
+    passed, told = 0, False
+    deploys_chain = any("chain" in file.parts for file in deployment.files)
+    length = len(chain.certificates_der) if chain and deploys_chain else 1
+    while True:
+        results = rings.prober.probe(requests)
+        failure = _failure(results, chain, length)
+        passed = 0 if failure else passed + 1
+        now = rings.clock.now()
+        if passed == ROUNDS or (failure and now - started > PATIENCE):
+            facts = see_probes(rings.store.snapshot(), results, my_addresses(desired, rings), now)
+            return facts, _evidence(requests), failure
+        if failure:
+            if not told and now - started > timedelta(seconds=1):
+                rings.tell("progress", f"waiting for the services to settle: {failure}")
+                told = True
+            rings.clock.sleep_until(now + PAUSE)
+
+
+def _requests(desired: Desired, rings: Rings, deployment: Deployment, chain: Chain | None) -> list[ProbeRequest]:
+    mine = my_addresses(desired, rings)
+    algorithm = chain.algorithm if chain and chain.algorithm != "other" else None
+    return [
+        request
+        for endpoint in deployment.endpoints
+        for request in probes(
+            rings,
+            endpoint,
+            [address for address in addresses_of(rings, endpoint) if address in mine],
+            [algorithm],
+            HANDSHAKES,
+        )
+    ]
+
+
+def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -> str | None:
+    for result in results:
+        where = f"{result.request.endpoint} at {result.request.address}"
+        if result.not_offered:
+            return f"{where} offers no {result.request.algorithm} certificate"
+        if result.problem:
+            return f"{where}: {result.problem}"
+        if chain is None:
+            continue
+        others = [seen for seen in result.chains if seen.leaf_sha256 != chain.leaf_sha256]
+        if others:
+            return (
+                f"{where}: {len(others)} of {len(result.chains)} handshakes presented another certificate "
+                f"({others[0].leaf_sha256[:16]}…)"
+            )
+        cut = min(len(seen.certificates_der) for seen in result.chains)
+        if cut < length:
+            return f"{where}: the chain is incomplete, {cut} of {length} certificates"
+    return None
+
+
+def _evidence(requests: Iterable[ProbeRequest]) -> str:
+    places = ", ".join(f"{request.endpoint} at {request.address}" for request in requests)
+    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times: {places}"

@@ -1,0 +1,62 @@
+"""What an interrupted run owes, first thing in every run: a stopped web server, the truth about half-done effects."""
+
+import json
+
+from danelaw import dane
+from danelaw.errors import DanelawError, Lost, RetryLater
+from danelaw.model import Effect, Facts, Publish
+from danelaw.run.act import own_records_after
+from danelaw.run.obtain import WINDOW, pay_owed
+from danelaw.run.rings import Rings
+
+
+def recover(rings: Rings, subjects: frozenset[str]) -> list[str]:
+    """Do what is owed to these subjects, whose lease is held; return what failed, in words.
+
+    A crash is no failed try. A web server that was stopped is started. Of an update that was on its way the primary is
+    asked whether it arrived. Everything else is idempotent and done again when the next step asks for it.
+    """
+    failed = []
+    facts = rings.store.snapshot()
+    for effect in facts.effects:
+        if effect.ended_at is not None or effect.subject not in subjects:
+            continue
+        try:
+            if effect.kind == WINDOW:
+                rings.tell("progress", f"{effect.subject}: an interrupted run owes {json.loads(effect.detail)['argv']}")
+                rings.tell("done", f"ran {pay_owed(rings, effect)}")
+            elif effect.kind == "publish":
+                _settle_publication(rings, facts, effect)
+            else:
+                rings.store.end(effect.id, "interrupted", "the run was interrupted", rings.clock.now())
+        except DanelawError as error:
+            failed.append(f"{effect.subject}: {error}")
+    return failed
+
+
+def _settle_publication(rings: Rings, facts: Facts, effect: Effect) -> None:
+    """Find out whether an update arrived, so that what it added is known to be ours."""
+    detail = json.loads(effect.detail)
+    step = Publish(
+        owner=effect.subject,
+        target=detail["target"],
+        publisher=detail["publisher"],
+        expected=tuple(dane.parse_record(text) for text in detail["expected"]),
+        wanted=tuple(dane.parse_record(text) for text in detail["wanted"]),
+        ttl=detail["ttl"],
+        why="an interrupted run sent it",
+    )
+    publisher = rings.publishers.get(step.publisher)
+    now = rings.clock.now()
+    if publisher is None:
+        rings.store.end(effect.id, "interrupted", f"the publisher {step.publisher} left the config", now)
+        return
+    try:
+        rdatas, _ = publisher.read(step.target)
+    except Lost as error:
+        raise RetryLater(str(error)) from error
+    added, gone = set(step.wanted) - set(step.expected), set(step.expected) - set(step.wanted)
+    if added <= set(rdatas) and not gone & set(rdatas):
+        rings.store.end(effect.id, "done", "seen at the primary", now, own_records_after(rings, facts, step))
+    else:
+        rings.store.end(effect.id, "interrupted", "it did not arrive", now)

@@ -1,0 +1,35 @@
+"""The real clock and the real chance."""
+
+import random  # noqa: TID251 (the one place)
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LONGEST_NAP = 3600.0
+"""Seconds. A wall clock that is set forward ends a sleep at the next nap's end at the latest."""
+
+
+class SystemClock:
+    """`model.Clock` over this machine's clocks."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, aware UTC."""
+        return datetime.now(UTC)  # noqa: TID251 (the one place)
+
+    def boot(self) -> tuple[str, float]:
+        """Return the boot id and the seconds since boot."""
+        return BOOT_ID.read_text().strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def sleep_until(self, at: datetime) -> None:
+        """Sleep until the wall clock reaches ``at``."""
+        while (left := (at - self.now()).total_seconds()) > 0:
+            time.sleep(min(left, LONGEST_NAP))  # noqa: TID251 (the one place)
+
+
+class SystemChance:
+    """`model.Chance` over the operating system's randomness."""
+
+    def fraction(self) -> float:
+        """Return a number in [0, 1)."""
+        return random.SystemRandom().random()
