@@ -833,11 +833,12 @@ class Host(Protocol):
         """Return a CSR over the key, DER."""
         ...
 
-    def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Sequence[Generation]:
-        """Write generation ``n`` where no service reads it, and generation 0 of what stands there at the first time.
+    def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
+        """Write generation ``n`` where no service reads it, and generation 0 of what stands there at the first time."""
+        ...
 
-        Returns what was written: generation ``n``, and before it generation 0 where it was the first time.
-        """
+    def generation(self, deployment: Deployment, n: int) -> Generation:
+        """Return a generation as it is on disk, 0 included."""
         ...
 
     def activate(self, deployment: Deployment, generation: Generation) -> None:

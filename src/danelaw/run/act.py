@@ -126,8 +126,10 @@ def _stage(rings: Rings, facts: Facts, spec: CertificateSpec, step: Stage) -> tu
     key = current_key(facts, spec.name)
     assert key is not None  # noqa: S101 (the core stages only chains over the current key)
     deployment = next(deployment for deployment in spec.deployments if deployment.id == step.deployment)
-    generations = rings.host.stage(deployment, step.n, row.chain, key)
-    return generations, f"generation {step.n} is staged", None
+    made = [rings.host.stage(deployment, step.n, row.chain, key)]
+    if not any((row.deployment, row.n) == (deployment.id, 0) for row in facts.generations):
+        made.insert(0, rings.host.generation(deployment, 0))
+    return made, f"generation {step.n} is staged", None
 
 
 def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple[Sequence[Fact], str, str | None]:
