@@ -73,21 +73,19 @@ def fold_names(names: Iterable[str], *, wildcard: bool = False) -> tuple[str, ..
 
 
 def is_address(text: str) -> bool:
-    """Return whether text is an IPv4 or IPv6 address, without brackets."""
+    """Return whether text is an IPv4 or IPv6 address, without brackets and without a zone (``%eth0``)."""
     try:
         ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text  # a zone means something on one host only, and may hold any character
 
 
 def canonical_address(text: str) -> str:
     """Return an address in its one canonical form (RFC 5952 section 4). Raises `BadName`."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        raise BadName(f"{_quote(text)} is not an IP address") from None
-    return address.compressed
+    if not is_address(text):
+        raise BadName(f"{_quote(text)} is not an IP address")
+    return ip_address(text).compressed
 
 
 def parse_host_port(text: str) -> tuple[str, int]:
@@ -97,9 +95,9 @@ def parse_host_port(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     if is_address(text) and ":" in text:
-        raise BadName(f"{_quote(text)} is an IPv6 address without a port; write [{text}]:PORT")
+        raise BadName(f"{_quote(text)} is an IPv6 address without a port; write [{canonical_address(text)}]:PORT")
     if not colon:
-        raise BadName(f"{_quote(text)} has no port; write {text[:MAX_NAME]}:PORT")
+        raise BadName(f"{_quote(text)} has no port; write HOST:PORT")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise BadName(f"{_quote(text)} has no port from 1 to 65535 behind its last colon")
     if host.startswith("[") and host.endswith("]"):

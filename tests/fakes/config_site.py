@@ -72,6 +72,65 @@ prove = ["example.org:443", { connect = "127.0.0.1:8443", name = "www.example.or
 """
 """The example of the design, without what is not yet supported, and with paths below the config's folder."""
 
+SCENARIO = """\
+[acme.letsencrypt]
+contact = ["igor@example.org"]
+agree_tos = true
+
+[dns.primary]
+server = "192.0.2.53"
+tsig_key = "Kexample.org.+165+12345"
+
+[certificate."example.org"]
+names = ["example.org", "mail.example.org", "blog.example.org", "second.example.net", "www.example.org"]
+key = "private/example_org.pem"
+subject = { country = "DE", state = "Hessen", locality = "Kassel", organization = "", common_name = "example.org" }
+http01 = { webroot = "www" }
+
+[[certificate."example.org".tlsa]]
+hosts = ["mail.example.org"]
+prune = ["3 0 1 ABABABAB abababababababababababababababababababababababababababab"]
+
+[[certificate."example.org".deploy]]
+cert = "etc/apache.crt"
+chain = "etc/apache-chain.crt"
+key = { path = "etc/apache.key", mode = "0600" }
+test = ["apache2ctl", "configtest"]
+reload = ["systemctl", "reload", "apache2"]
+prove = ["www.example.org:443", "blog.example.org:443"]
+
+[[certificate."example.org".deploy]]
+combined = { path = "etc/postfix.pem", parts = ["key", "cert", "chain"], mode = "0600" }
+test = ["postfix", "check"]
+reload = ["postfix", "reload"]
+prove = ["mail.example.org:25"]
+
+[[certificate."example.org".deploy]]
+combined = { path = "etc/imapd.pem", parts = ["cert", "key", "chain"], mode = "0600", owner = "courier" }
+reload = ["systemctl", "restart", "courier-imap-ssl", "courier-pop-ssl"]
+prove = ["mail.example.org:993", "mail.example.org:995"]
+"""
+"""The site of the chain of hand-made steps: Apache, Postfix, Courier, and a stale record of the old certificate."""
+
+SMALLEST = """\
+[acme.letsencrypt]
+agree_tos = true
+
+[dns.home]
+tsig_key = "Kexample.org.+165+12345"
+
+[certificate."example.org"]
+names = ["mail.example.org"]
+
+[[certificate."example.org".tlsa]]
+
+[[certificate."example.org".deploy]]
+combined = { path = "etc/postfix.pem", parts = ["key", "cert", "chain"] }
+reload = ["postfix", "reload"]
+prove = ["mail.example.org:25"]
+"""
+"""A whole set-up in as few words as there can be."""
+
 
 def make_site(folder: Path, config: str = EXAMPLE) -> str:
     """Write a config and the files that `EXAMPLE` names; return the config's path."""
