@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from danelaw.config import Config
 from danelaw.errors import InputError
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
@@ -13,6 +14,8 @@ from danelaw.run.act import act
 from danelaw.run.look import look
 from danelaw.run.recover import recover
 from danelaw.run.rings import Outcome, Rings
+from danelaw.store import SqliteStore
+from danelaw.store.agenda import stat_file
 
 SETTLING = frozenset({"lagging", "validated", "cached"})
 """Waits that a moment of patience often ends: servers that fetch what was just published."""
@@ -150,3 +153,19 @@ def next_look(rest: Rest, now: datetime) -> datetime:
     if rest.holds:
         return now
     return min([wait.until for wait in rest.waits] + [now + timedelta(days=1)])
+
+
+def chosen(desired: Desired, names: Collection[str]) -> Desired:
+    """Return what is desired of the certificates named, all without a name. Raises `InputError` for an unknown one."""
+    _check_names(desired, names)
+    return replace(
+        desired, certificates=tuple(spec for spec in desired.certificates if not names or spec.name in names)
+    )
+
+
+def keep_agenda(config: Config, rings: Rings, store: SqliteStore, rest: Rest) -> None:
+    """Store when to look again, with the files whose change would make that sooner."""
+    paths = {file.path for spec in config.desired.certificates for d in spec.deployments for file in d.files}
+    paths |= {spec.key for spec in config.desired.certificates if spec.key}
+    now = rings.clock.now()
+    store.set_agenda(config.digest, next_look(rest, now), now, [stat_file(path) for path in sorted(paths)])

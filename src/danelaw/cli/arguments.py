@@ -1,0 +1,61 @@
+"""Every command and option, as design.md fixes them."""
+
+import argparse
+
+from danelaw import __version__
+from danelaw.config.files import DEFAULT_PATH
+
+NAME_HELP = "a certificate's name in the config; default: all"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="danelaw",
+        description="Keeps key, certificate, TLSA records and live services in agreement, at every instant.",
+    )
+    top.add_argument("--version", action="version", version=f"danelaw {__version__}")
+    top.add_argument("--config", default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
+    top.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    loudness = top.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say more: every progress line")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what failed or needs a person")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="what apply would do now and later, and why; changes nothing")
+    plan.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
+    plan.add_argument("--exit-code", action="store_true", help="exit 3 where there is something to do")
+
+    apply = commands.add_parser("apply", help="do all that is safe now, and say when the next step is due")
+    apply.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
+    apply.add_argument("--wait", action="store_true", help="stay until all is done")
+    apply.add_argument("--force-renewal", action="store_true", help="renew regardless of age")
+    apply.add_argument("--retry-now", action="store_true", help="ignore a back-off")
+    apply.add_argument("--staging", action="store_true", help="not yet supported")
+
+    commands.add_parser("recover", help="only what an interrupted run owes")
+
+    status = commands.add_parser("status", help="each certificate, from what is stored")
+    status.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
+
+    revoke = commands.add_parser("revoke", help="revoke a certificate")
+    revoke.add_argument("name", nargs="?", metavar="NAME", help="the newest certificate of that name")
+    revoke.add_argument("--cert", metavar="FILE", help="the certificate in this PEM file")
+    revoke.add_argument(
+        "--reason",
+        default="unspecified",
+        choices=["unspecified", "keyCompromise", "superseded", "cessationOfOperation"],
+        help="RFC 5280 section 5.3.1; default: unspecified",
+    )
+    revoke.add_argument("--yes", action="store_true", help="also one that is live; its renewal is due at once then")
+
+    tlsa = commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key or CSR")
+    tlsa.add_argument("sources", nargs="+", metavar="SOURCE", help="a PEM or DER file, or - for standard input")
+    tlsa.add_argument(
+        "--record", action="append", metavar='"3 1 1"', help='usage, selector, matching type; default "3 1 1"'
+    )
+    tlsa.add_argument(
+        "--endpoint", metavar="HOST:PORT", default=None, help="for the owner name; default: a bare record"
+    )
+    tlsa.add_argument("--ttl", type=int, default=3600, metavar="SECONDS", help="default: 3600")
+    return top

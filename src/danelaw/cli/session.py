@@ -1,0 +1,241 @@
+"""One command over the rings of a configuration: errors become an exit status and one or two lines."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from danelaw.config import Config, load
+from danelaw.errors import ConfigError, DanelawError, InputError, LeaseHeld, Stopped
+from danelaw.run.rings import Event
+
+Json = dict[str, Any]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one command; return its exit status."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except (ConfigError, InputError) as error:
+        return _failed(error, 2)
+    except LeaseHeld as error:
+        return _failed(error, 75)
+    except (Stopped, KeyboardInterrupt):
+        sys.stderr.write("danelaw: told to stop; what was owed is done, and the next run carries on\n")
+        return 1
+    except DanelawError as error:
+        return _failed(error, 1)
+
+
+def _failed(error: DanelawError, status: int) -> int:
+    for line in str(error).splitlines():
+        sys.stderr.write(f"danelaw: {line}\n")
+    return status
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Turn SIGTERM into an exception, so that what is owed is done on the way out."""
+    del frame
+    signal.signal(signum, signal.SIG_IGN)
+    raise Stopped("told to stop")
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    config = load(arguments.config)
+    if not arguments.quiet:
+        for warning in config.warnings:
+            sys.stderr.write(f"danelaw: warning: {warning}\n")
+    return config
+
+
+def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], Iterable[str]]) -> None:
+    if arguments.json:
+        json.dump(value, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    style = _styled if sys.stdout.isatty() else str
+    for line in lines(value):
+        sys.stdout.write(f"{style(line)}\n")
+
+
+COLOURS = {"HOLD": "33", "FAILED": "31", "next": "36", "done": "32", "now": "1"}
+
+
+def _styled(line: str) -> str:
+    """Colour a line by its first word, on a terminal only."""
+    head = line.split(maxsplit=1)[0] if line.strip() else ""
+    colour = COLOURS.get(head)
+    return f"\x1b[{colour}m{head}\x1b[0m{line[len(head) :]}" if colour and line.startswith(head) else line
+
+
+def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
+    """Print what happens as it happens: on standard error with ``--json``, else beside the rest."""
+    out: TextIO = sys.stderr if arguments.json else sys.stdout
+
+    def listen(event: Event) -> None:
+        if arguments.quiet and event.kind != "failed":
+            return
+        mark = {"step": "now ", "done": "done", "failed": "FAILED", "progress": "    "}[event.kind]
+        line = f"{mark}  {event.at:%H:%M:%S}  {event.text}"
+        out.write(f"{_styled(line) if out.isatty() else line}\n")
+        out.flush()
+
+    return listen
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from danelaw.cli.words import plan_lines  # noqa: PLC0415 (start-up)
+    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.plan import plan  # noqa: PLC0415 (start-up)
+    from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
+
+    config = _config(arguments)
+    with opened(config, _to_stderr(arguments), changes=False) as world:
+        entries = plan(config.desired, world.rings, arguments.names)
+    value = plan_json(entries)
+    _print(arguments, value, plan_lines)
+    to_do = any("step" in entry or "hold" in entry for entry in value["plan"] if entry["now"])
+    return 3 if arguments.exit_code and to_do else 0
+
+
+def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        if arguments.verbose:
+            sys.stderr.write(f"danelaw: {event.text}\n")
+
+    return listen
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from danelaw.cli.words import outcome_lines  # noqa: PLC0415 (start-up)
+    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.report import outcome_json  # noqa: PLC0415 (start-up)
+    from danelaw.run.runner import Options, apply, keep_agenda  # noqa: PLC0415 (start-up)
+
+    if arguments.staging:
+        raise InputError("--staging is not yet supported; use a second config with directory = letsencrypt-staging")
+    config = _config(arguments)
+    options = Options(
+        names=tuple(arguments.names),
+        wait=arguments.wait,
+        retry_now=arguments.retry_now,
+        force_renewal=arguments.force_renewal,
+        by="apply --force-renewal",
+    )
+    with opened(config, _listener(arguments)) as world:
+        outcome = apply(config.desired, world.rings, options)
+        if not arguments.names:
+            keep_agenda(config, world.rings, world.store, outcome.rest)
+    _print(arguments, outcome_json(outcome), outcome_lines)
+    return outcome.exit_status
+
+
+def _recover(arguments: argparse.Namespace) -> int:
+    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.runner import run_recover  # noqa: PLC0415 (start-up)
+
+    config = _config(arguments)
+    with opened(config, _listener(arguments)) as world:
+        failed = run_recover(config.desired, world.rings)
+    value = {"schema": 1, "failed": failed}
+    _print(arguments, value, lambda found: [f"FAILED  {line}" for line in found["failed"]] or ["Nothing is owed."])
+    return 1 if failed else 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from danelaw.cli.words import status_lines  # noqa: PLC0415 (start-up)
+    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
+    from danelaw.run.status import status  # noqa: PLC0415 (start-up)
+
+    config = _config(arguments)
+    desired = chosen(config.desired, arguments.names)
+    with opened(config, changes=False) as world:
+        value = status(desired, world.store.snapshot(), world.rings.clock.now())
+    _print(arguments, value, status_lines)
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from danelaw.pki import parse_chain  # noqa: PLC0415 (start-up)
+    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.revoke import revoke  # noqa: PLC0415 (start-up)
+
+    if (arguments.name is None) == (arguments.cert is None):
+        raise InputError("revoke takes the NAME of a certificate, or --cert FILE")
+    chain = parse_chain(_read(arguments.cert)) if arguments.cert else None
+    config = _config(arguments)
+    with opened(config, _listener(arguments)) as world:
+        done = revoke(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
+    value = {
+        "schema": 1,
+        "certificate": done.certificate,
+        "leaf_sha256": done.chain.leaf_sha256,
+        "reason": arguments.reason,
+        "was_live": done.live,
+    }
+    after = ["It is live: its renewal is due at once; run danelaw apply."] if done.live else []
+    _print(arguments, value, lambda found: [f"Revoked {found['leaf_sha256'][:16]}… of {found['certificate']}.", *after])
+    return 0
+
+
+def _tlsa(arguments: argparse.Namespace) -> int:
+    from danelaw import dane, pki  # noqa: PLC0415 (start-up)
+    from danelaw.names import a_label, parse_host_port  # noqa: PLC0415 (start-up)
+
+    owner = ""
+    if arguments.endpoint:
+        host, port = parse_host_port(arguments.endpoint)
+        owner = f"_{port}._tcp.{a_label(host)}."
+    specs = [dane.parse_spec(text) for text in arguments.record or ["3 1 1"]]
+    found = []
+    for source_name in arguments.sources:
+        source = pki.load_source(_read(source_name))
+        for spec in specs:
+            try:
+                record = dane.tlsa_record(spec, chain=source.chain, spki_der=source.spki_der)
+            except InputError as error:
+                raise InputError(f"{source_name}: {error}") from error
+            found.append({"source": source_name, "owner": owner, "ttl": arguments.ttl, "record": str(record)})
+    _print(
+        arguments,
+        {"schema": 1, "records": found},
+        lambda value: [
+            f"{row['owner']} {row['ttl']} IN TLSA {row['record']}" if row["owner"] else row["record"]
+            for row in value["records"]
+        ],
+    )
+    return 0
+
+
+LARGEST = 1 << 20
+"""Bytes of a file that a person points at; chains and keys are far smaller."""
+
+
+def _read(name: str) -> bytes:
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(LARGEST + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}; give a PEM or DER file") from error
+    if len(data) > LARGEST:
+        raise InputError(f"{name}: larger than {LARGEST} bytes; give a PEM or DER file")
+    return data
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": _plan,
+    "apply": _apply,
+    "recover": _recover,
+    "status": _status,
+    "revoke": _revoke,
+    "tlsa": _tlsa,
+}

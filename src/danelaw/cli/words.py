@@ -1,0 +1,95 @@
+"""Plans, outcomes and states as lines for people, from the same values that `--json` prints."""
+
+from collections.abc import Iterable
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def plan_lines(plan: Json) -> Iterable[str]:
+    """Return one line an entry: when, what, why."""
+    entries = plan["plan"]
+    if not entries:
+        yield "Nothing to do, now or later."
+    for entry in entries:
+        when = "now" if entry["now"] else f"{_short(entry['at'])}"
+        yield f"{when:<20}  {_what(entry)}"
+
+
+def outcome_lines(outcome: Json) -> Iterable[str]:
+    """Return what failed, what needs a person, and what is waited for."""
+    for hold in outcome["holds"]:
+        yield f"HOLD  {hold['subject']}: {hold['why']}"
+        yield f"      to do: {hold['remedy']}"
+    for failure in dict.fromkeys(outcome["failed"]):
+        yield f"FAILED  {failure}"
+    for wait in outcome["waits"]:
+        yield f"next  {_short(wait['until'])}  {_wait(wait)}"
+    if not (outcome["holds"] or outcome["failed"] or outcome["waits"]):
+        yield "Done; nothing is waited for."
+
+
+def status_lines(state: Json) -> Iterable[str]:
+    """Return a block a certificate."""
+    for certificate in state["certificates"]:
+        yield f"{certificate['name']}: {', '.join(certificate['names'])}"
+        key, issued = certificate["key"], certificate["certificate"]
+        shown = f"{key['algorithm']} {key['spki_sha256'][:16]}… ({key['origin']})" if key else "none yet"
+        yield f"  key          {shown}"
+        if issued:
+            yield (
+                f"  certificate  {issued['leaf_sha256'][:16]}…, until {_short(issued['not_after'])} "
+                f"({issued['days_left']} days left)"
+            )
+        else:
+            yield "  certificate  none yet"
+        yield f"  renewal      {_short(certificate['next_renewal']) if certificate['next_renewal'] else 'due'}"
+        for deployment in certificate["deployments"]:
+            yield from _deployment(deployment)
+        for endpoint in certificate["endpoints"]:
+            yield from _endpoint(endpoint)
+
+
+def _deployment(deployment: Json) -> Iterable[str]:
+    proven = f", proven {_short(deployment['proven_at'])}" if deployment["proven_at"] else ""
+    number = "" if deployment["generation"] is None else f", generation {deployment['generation']}"
+    yield f"  deployment   {' '.join(deployment['paths'])}: {deployment['state']}{number}{proven}"
+    if deployment["failure"]:
+        yield f"               failed: {deployment['failure']}"
+
+
+def _endpoint(endpoint: Json) -> Iterable[str]:
+    records = ", ".join(_clip(record) for record in endpoint["records"]) or "no TLSA"
+    yield f"  endpoint     {endpoint['endpoint']}: DNSSEC {endpoint['dnssec'] or 'not looked at'}; {records}"
+    for address in endpoint["addresses"]:
+        shown = ", ".join(f"{leaf[:16]}…" for leaf in address["presents"]) or "nothing seen"
+        silent = f", silent since {_short(address['silent_since'])}" if address["silent_since"] else ""
+        yield f"                 {address['address']} presents {shown}{silent}"
+    for row in endpoint["unreachable"]:
+        yield f"                 name server {row['server']} unreachable since {_short(row['since'])}: {row['problem']}"
+    for server in endpoint["left_out"]:
+        yield f"                 name server {server} left out: this host has no route to it"
+
+
+def _what(entry: Json) -> str:
+    if "step" in entry:
+        return f"{entry['does']}: {entry['why']}"
+    if "hold" in entry:
+        return f"HOLD {entry['subject']}: {entry['why']}; to do: {entry['remedy']}"
+    return f"wait until {_short(entry['until'])}: {_wait(entry)}"
+
+
+def _wait(wait: Json) -> str:
+    named = {
+        "renewal": f"renew {wait['subject']}: {wait['why']}",
+        "backoff": f"try again: {wait['why']}",
+    }
+    return named.get(wait["wait"], str(wait["why"]))
+
+
+def _clip(record: str) -> str:
+    return record if len(record) <= 24 else f"{record[:22]}…"
+
+
+def _short(instant: str) -> str:
+    return instant.replace("T", " ")

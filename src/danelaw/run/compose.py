@@ -1,0 +1,79 @@
+"""Make the rings of a configuration: the one place where everything real is put together."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from danelaw.acme import AcmeAuthority, ListenerSolver, WebrootSolver
+from danelaw.config import Config
+from danelaw.deploy import LocalHost
+from danelaw.dns import AuthoritativeView, Rfc2136Publisher
+from danelaw.errors import Refused
+from danelaw.model import CertificateSpec, Solver
+from danelaw.names import parse_host_port
+from danelaw.probe import Handshakes
+from danelaw.run.rings import Listener, Rings, nobody
+from danelaw.run.system import SystemChance, SystemClock
+from danelaw.store import SqliteStore
+from danelaw.store.agenda import store_path
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The rings with what has to be asked beside the Protocols: the store itself, for the agenda."""
+
+    config: Config
+    rings: Rings
+    store: SqliteStore
+
+
+@contextmanager
+def opened(config: Config, listener: Listener = nobody, *, changes: bool = True) -> Iterator[Opened]:
+    """Open everything that a configuration names, and close it again.
+
+    With ``changes`` False nothing is made: a state that is not there yet is imagined empty.
+    """
+    clock = SystemClock()
+    host_name = socket.gethostname()
+    path = store_path(config.state_dir)
+    store = SqliteStore(path if changes or Path(path).exists() else ":memory:", clock, host_name)
+    connect = {source: parse_host_port(target) for source, target in config.connect.items()}
+    dns = AuthoritativeView(config.resolver, config.authoritative, clock)
+    authorities: dict[str, AcmeAuthority] = {}
+    try:
+        rings = Rings(
+            clock=clock,
+            chance=SystemChance(),
+            store=store,
+            host=LocalHost(config.state_dir, host_name, clock, [address for address, _ in connect.values()]),
+            dns=dns,
+            prober=Handshakes(clock),
+            publishers={name: Rfc2136Publisher(spec, dns, clock) for name, spec in config.publishers.items()},
+            authorities=authorities,
+            solver=solver,
+            connect=connect,
+            listener=listener,
+        )
+        for name, ca in config.cas.items():
+            authorities[name] = AcmeAuthority(ca, config.state_dir, clock, lambda text: rings.tell("progress", text))
+        yield Opened(config, rings, store)
+    finally:
+        for authority in authorities.values():
+            authority.close()
+        store.close()
+
+
+@contextmanager
+def solver(spec: CertificateSpec) -> Iterator[Solver]:
+    """Make a certificate's http-01 challenges answerable: below its webroot, or by our own listener."""
+    if spec.http01.webroot is not None:
+        yield WebrootSolver(spec.http01.webroot)
+        return
+    listener = ListenerSolver(spec.http01.listen)
+    taken = listener.check_free()
+    if taken:
+        raise Refused(f"{taken}; stop it with pre_challenge, or answer through its webroot")
+    with listener:
+        yield listener

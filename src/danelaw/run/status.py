@@ -1,0 +1,86 @@
+"""What is managed and how it stands, from what is stored: no look is taken."""
+
+from datetime import datetime
+
+from danelaw.lifecycle.due import current_chain, open_intent, renewal_at
+from danelaw.lifecycle.gate import claims_at, owner_state, unreachable_now
+from danelaw.lifecycle.records import current_key, wanted_records
+from danelaw.lifecycle.rollout import Rollout, rollout
+from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
+from danelaw.model import CertificateSpec, Desired, Endpoint, Facts
+from danelaw.run.report import Json, instant
+
+
+def status(desired: Desired, facts: Facts, now: datetime) -> Json:
+    """Return each certificate: names, key, expiry, next renewal, deployments, endpoints, last proof."""
+    return {"schema": 1, "certificates": [_certificate(desired, facts, spec, now) for spec in desired.certificates]}
+
+
+def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: datetime) -> Json:
+    key = current_key(facts, spec.name)
+    row = current_chain(facts, spec, key.spki_sha256, now) if key else None
+    endpoints = dict.fromkeys(claim.endpoint for claim in spec.claims)
+    for deployment in spec.deployments:
+        endpoints |= dict.fromkeys(deployment.endpoints)
+    return {
+        "name": spec.name,
+        "names": list(spec.names),
+        "key": {"spki_sha256": key.spki_sha256, "algorithm": key.algorithm, "origin": key.origin} if key else None,
+        "certificate": None
+        if row is None
+        else {
+            "leaf_sha256": row.chain.leaf_sha256,
+            "not_before": instant(row.chain.not_before),
+            "not_after": instant(row.chain.not_after),
+            "days_left": (row.chain.not_after - now).days,
+        },
+        "next_renewal": instant(renewal_at(row.chain)) if row and not open_intent(facts, spec.name) else None,
+        "phase": "steady" if row else "no certificate yet",
+        "deployments": [_deployment(rollout(facts, spec, d, now)) for d in spec.deployments],
+        "endpoints": [_endpoint(desired, facts, endpoint, now) for endpoint in endpoints],
+    }
+
+
+def _deployment(work: Rollout) -> Json:
+    active = work.active
+    return {
+        "paths": [file.path for file in work.deployment.files],
+        "state": "done" if work.done else work.phase,
+        "generation": active.n if active else None,
+        "leaf_sha256": active.leaf_sha256 if active else None,
+        "live_since": instant(active.active_at) if active and active.active_at else None,
+        "proven_at": instant(active.proven_at) if active and active.proven_at else None,
+        "failure": work.failure if work.phase == "failed" or (work.staged and work.staged.failed_at) else None,
+    }
+
+
+def _endpoint(desired: Desired, facts: Facts, endpoint: Endpoint, now: datetime) -> Json:
+    state = owner_state(facts, endpoint.owner)
+    wanted = wanted_records(facts, claims_at(desired, endpoint.owner))
+    return {
+        "endpoint": str(endpoint),
+        "owner": endpoint.owner,
+        "dnssec": state.security if state else None,
+        "records": [str(record) for record in state.validated] if state else [],
+        "wanted": [str(record) for record in wanted or ()],
+        "looked_at": instant(state.last_at) if state else None,
+        "left_out": list(state.left_out) if state else [],
+        "unreachable": [
+            {"server": row.server, "since": instant(row.first_at), "problem": row.problem}
+            for row in unreachable_now(facts, endpoint.owner, now)
+        ],
+        "addresses": [
+            _address(facts, endpoint, address) for address in looked_at(facts, endpoint, desired.lookup_margin, now)
+        ],
+    }
+
+
+def _address(facts: Facts, endpoint: Endpoint, address: str) -> Json:
+    silent = silent_now(facts, endpoint, address)
+    rows = presented_now(facts, endpoint, address)
+    return {
+        "address": address,
+        "presents": [row.chain.leaf_sha256 for row in rows],
+        "silent_since": instant(silent.first_at) if silent else None,
+        "seen_at": instant(rows[0].last_at) if rows else None,
+    }
