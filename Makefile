@@ -1,0 +1,37 @@
+# Everything a fresh Debian machine needs is installed by the first target that needs it: Debian packages by apt-get,
+# Python packages by uv into .venv. `make demo` and `make test` are all that a newcomer has to know.
+
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+AS_ROOT := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+
+.PHONY: demo test check units world bench format clean set-up
+
+demo: set-up
+	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo
+
+test: set-up check
+	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadfile -p no:cacheprovider
+
+# Only what needs no server and no root.
+units: set-up check
+	$(PYTHON) -m pytest -n 2 tests/unit tests/property tests/simulation
+
+check: set-up
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+world: set-up
+	scripts/world up
+
+format: set-up
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+set-up:
+	@scripts/set-up
+
+clean:
+	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
