@@ -76,7 +76,7 @@ def read_agenda(state_dir: str) -> Agenda | None:
         return None
     try:
         return select_agenda(connection)
-    except (sqlite3.Error, TypeError, OverflowError):
+    except sqlite3.Error:
         return None
     finally:
         connection.close()
@@ -93,7 +93,10 @@ def select_agenda(connection: sqlite3.Connection) -> Agenda | None:
     if row is None:
         return None
     files = connection.execute("SELECT path, mtime_ns, size, inode FROM agenda_file ORDER BY path")
-    return Agenda(row[0], instant(row[1]), instant(row[2]), tuple(FileStat(*file) for file in files), row[3], row[4])
+    try:
+        return Agenda(row[0], instant(row[1]), instant(row[2]), tuple(FileStat(*file) for file in files), *row[3:])
+    except (TypeError, OverflowError):  # a damaged row
+        return None
 
 
 def instant(microseconds: int) -> datetime:

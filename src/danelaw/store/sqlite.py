@@ -312,10 +312,6 @@ class SqliteStore:
             raise StateCorrupt(f"{self._path}: {error}; restore the file from a backup") from error
         except OSError as error:
             raise RetryLater(f"{error.filename or self._path}: {error.strerror}; nothing was stored") from error
-        except (ValueError, TypeError, IndexError, KeyError, OverflowError, InputError) as error:
-            raise StateCorrupt(
-                f"{self._path}: a row cannot be read ({error}); restore the file from a backup"
-            ) from error
 
 
 def _make_private(path: Path) -> None:
