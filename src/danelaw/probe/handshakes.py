@@ -77,7 +77,7 @@ class Handshakes:
     cannot ask for one kind of certificate.
     """
 
-    def __init__(self, *, clock: Clock, timeout: float = 10.0, ehlo_name: str | None = None) -> None:
+    def __init__(self, clock: Clock, *, timeout: float = 10.0, ehlo_name: str | None = None) -> None:
         self._clock = clock
         self._timeout = timeout
         self._ehlo_name = ehlo_name
