@@ -1,0 +1,375 @@
+"""The outside's DNS as it is now: each address of each authoritative server, and the validated view beside it.
+
+`AuthoritativeView` implements `model.DnsView`. It never reads resolv.conf, never believes an AD bit, and never takes
+silence for absence: a server that does not answer with authority is `model.Unanswered`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from danelaw.dns import message as wire
+from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
+from danelaw.dns.message import Malformed, Message, Name, text_of
+from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, read
+from danelaw.dns.unbound import Context, Resolution, forwarder
+from danelaw.dns.wildcard import from_wildcard_alone, synthesized
+from danelaw.dns.zones import Asker, Delegation, Discovery, Finder, Forwarded, Iterated, NoZone, Zone
+from danelaw.errors import InputError
+from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Unanswered, Validated
+
+T = TypeVar("T")
+
+_LONGEST_CHAIN = 8
+"""How many CNAMEs are followed; resolvers give up at 8 to 16."""
+
+_Found = dict[Name, tuple[Zone, dict[str, Verdict]]]
+"""Of each name of a CNAME chain: its zone, and what each server (as text) says."""
+
+
+class AuthoritativeView:
+    """Reads TLSA owner names from their authoritative servers, and validates them.
+
+    ``mapped`` is the config's ``[authoritative]``: zone to ``address:port``, in place of what NS records say.
+    ``tries`` of ``limit`` seconds each bound a question to one server, ``resolve_limit`` seconds a look-up from the
+    root down, and ``look_limit`` seconds one owner name as a whole, whatever the network does. Raises `InputError`
+    where an address of ``mapped`` or ``resolver`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        resolver: ResolverSpec,
+        mapped: Mapping[str, Sequence[str]],
+        clock: Clock,
+        *,
+        tries: int = 3,
+        limit: float = 1.5,
+        resolve_limit: float = 8.0,
+        look_limit: float = 45.0,
+        route: Callable[[Address], bool] = has_route,
+    ) -> None:
+        self._resolver = resolver
+        self._forwarder = forwarder(resolver)
+        self._clock = clock
+        self._tries, self._limit = tries, limit
+        self._resolve_limit, self._look_limit = resolve_limit, look_limit
+        self._route = route
+        self._mapped: dict[Name, tuple[Address, ...]] = {}
+        for zone, servers in mapped.items():
+            try:
+                self._mapped[wire.name_of(zone)] = tuple(parse_address(server) for server in servers)
+            except Malformed as error:
+                raise InputError(f"[authoritative]: {error}") from None
+
+    def look(self, owners: Sequence[str], known: Sequence[Server]) -> Sequence[OwnerLook]:
+        """Look at each TLSA owner name, all at once; one `OwnerLook` each, in order. See `model.DnsView`.
+
+        Raises `Refused` without libunbound, `InputError` where trust anchor or root hints are unusable.
+        """
+
+        async def every(look: "_Look") -> list[OwnerLook]:
+            return list(await asyncio.gather(*(look.owner(owner, known) for owner in owners)))
+
+        return asyncio.run(self._within(every)) if owners else []
+
+    def addresses(self, host: str) -> tuple[tuple[str, ...], Security, str]:
+        """Return a host's addresses, how they validate, and why where they do not. Bogus ones are not returned."""
+        return asyncio.run(self._within(lambda look: look.addresses(wire.name_of(host))))
+
+    def zone_cut(self, name: str) -> tuple[str, str, tuple[str, ...]]:
+        """Return the zone that a name is in, its SOA MNAME, and its servers' addresses, names with the final dot.
+
+        Raises `NoZone` where none is found or its SOA cannot be read.
+        """
+        return asyncio.run(self._within(lambda look: look.zone_cut(wire.name_of(name))))
+
+    async def _within(self, work: Callable[["_Look"], Awaitable[T]]) -> T:
+        """Do work with resolvers whose caches are empty: a look sees what is there now."""
+        async with AsyncExitStack() as ending:
+            validating = await ending.enter_async_context(Context(self._resolver, timeout=self._resolve_limit))
+            discovery: Discovery
+            if self._forwarder is None:
+                plain = Context(self._resolver, validate=False, timeout=self._resolve_limit)
+                discovery = Iterated(await ending.enter_async_context(plain))
+            else:
+                discovery = Forwarded(self._forwarder, self._tries, self._limit)
+            asker = Asker(self._tries, self._limit)
+            ending.push_async_callback(asker.close)
+            finder = Finder(discovery, asker, self._mapped, self._route)
+            ending.push_async_callback(finder.close)
+            return await work(_Look(validating, finder, asker, self._clock, self._look_limit))
+
+
+class _Look:
+    """One look: everything read once, nothing remembered after it."""
+
+    def __init__(self, validating: Context, finder: Finder, asker: Asker, clock: Clock, limit: float) -> None:
+        self._validating = validating
+        self._finder = finder
+        self._asker = asker
+        self._clock = clock
+        self._limit = limit
+
+    async def owner(self, owner: str, known: Sequence[Server]) -> OwnerLook:
+        """Look at one owner name, within the time limit."""
+        try:
+            name = wire.name_of(owner)
+            async with asyncio.timeout(self._limit):
+                validated, look = await asyncio.gather(self._validated(name), self._read(owner, name, known))
+        except Malformed as error:
+            return _nothing(owner, str(error))
+        except TimeoutError:
+            return _nothing(owner, f"looking at {owner} took longer than {self._limit:g} s")
+        return replace(look, validated=validated)
+
+    async def addresses(self, host: Name) -> tuple[tuple[str, ...], Security, str]:
+        """See `AuthoritativeView.addresses`."""
+        found = await asyncio.gather(*(self._resolve(host, rrtype) for rrtype in (wire.A, wire.AAAA)))
+        order: tuple[Security, ...] = ("bogus", "indeterminate", "insecure", "secure")
+        worst = min(found, key=lambda resolution: order.index(resolution.security))
+        if worst.security in {"bogus", "indeterminate"}:
+            return (), worst.security, worst.why
+        records = [rr for resolution in found if resolution.message for rr in resolution.message.answer]
+        return wire.addresses(records), worst.security, ""
+
+    async def zone_cut(self, name: Name) -> tuple[str, str, tuple[str, ...]]:
+        """See `AuthoritativeView.zone_cut`."""
+        zone = await self._finder.zone_of(name)
+        answers = await self._asker.ask_all(zone.servers, zone.name, wire.SOA)
+        for answer in answers.values():
+            soa = answer.answers(zone.name, wire.SOA) if isinstance(answer, Message) and answer.aa else ()
+            if soa and soa[0].target is not None:
+                return text_of(zone.name), text_of(soa[0].target), tuple(str(server) for server in zone.servers)
+        raise NoZone(f"no server of {text_of(zone.name)} gives its SOA record")
+
+    async def _resolve(self, name: Name, rrtype: int) -> Resolution:
+        """Resolve with validation; where all is bogus since the root's own keys are, say that in its place."""
+        found = await self._validating.resolve(name, rrtype)
+        if found.security != "bogus":
+            return found
+        root = await self._validating.resolve(wire.name_of("."), wire.DNSKEY)
+        if root.security == "secure":
+            return found
+        why = f"the root zone's keys do not validate from here (network, or trust anchor): {root.why or root.security}"
+        return Resolution(found.rcode, "indeterminate", why, found.message)
+
+    async def _validated(self, name: Name) -> Validated:
+        found = await self._resolve(name, wire.TLSA)
+        records = wire.tlsa(found.message.answer) if found.message else ()
+        return Validated(found.security, found.rcode, records, found.why)
+
+    async def _read(self, owner: str, name: Name, known: Sequence[Server]) -> OwnerLook:
+        """Ask every server of the zone at the end of the CNAME chain, and of those on the way that do not see it."""
+        extra = self._dropped(owner, known)
+        found: _Found = {}
+        waiting = [name]
+        try:
+            while waiting:
+                current = waiting.pop(0)
+                if len(found) == _LONGEST_CHAIN:
+                    return _nothing(owner, f"{owner} starts a chain of more than {_LONGEST_CHAIN} CNAMEs")
+                found[current] = await self._ask_zone(current)
+                targets = {verdict.target for verdict in found[current][1].values() if isinstance(verdict, Alias)}
+                waiting += sorted(targets - set(found) - set(waiting))
+        except NoZone as error:
+            return _nothing(owner, str(error))
+        target = _end_of_chain(name, found)
+        if target is None:
+            return _nothing(owner, f"the CNAMEs at {owner} run in a circle")
+        gathered = _Gathered(owner, name, target, found)
+        gathered.add_all()
+        gathered.add_dropped(await self._ask_dropped(extra, list(found), found[target][0].name, gathered.listed))
+        readings = await self._mark_wildcards(gathered, found[target][0])
+        zone = found[target][0]
+        wild = target == name and await self._host_wildcard(name, zone, readings)
+        problem = await self._missing_zone(name, zone)
+        return OwnerLook(
+            owner=owner,
+            zone=text_of(zone.name).removesuffix(".") or ".",
+            target=text_of(target),
+            servers=gathered.servers,
+            readings=tuple(readings),
+            unanswered=tuple(gathered.unanswered),
+            left_out=gathered.left_out,
+            host_wildcard=wild,
+            problem=problem,
+        )
+
+    async def _ask_zone(self, name: Name) -> tuple[Zone, dict[str, Verdict]]:
+        """Ask every server of the zone that a name is in, going down where they refer to a zone below."""
+        zone = await self._finder.zone_of(name)
+        while True:
+            answers = await self._asker.ask_all(zone.servers, name, wire.TLSA)
+            verdicts: dict[str, Verdict] = {
+                str(server): self._verdict(answer, name, zone.name) for server, answer in answers.items()
+            }
+            referrals = [verdict for verdict in verdicts.values() if isinstance(verdict, Referred)]
+            if not referrals or any(isinstance(verdict, Answered | Alias) for verdict in verdicts.values()):
+                return zone, verdicts
+            merged = Delegation(
+                {ns: ttl for referral in referrals for ns, ttl in referral.delegation.ns.items()},
+                {ns: hosts for referral in referrals for ns, hosts in referral.delegation.glue.items()},
+            )
+            zone = await self._finder.below(merged, referrals[0].zone)
+
+    def _verdict(self, answer: Message | NoAnswer, name: Name, zone: Name) -> Verdict:
+        if isinstance(answer, NoAnswer):
+            return Bad(str(answer))
+        return read(answer, name, zone, self._clock.now())
+
+    def _dropped(self, owner: str, known: Sequence[Server]) -> list[Address]:
+        """Return the servers that NS named less than its TTL ago (rules.md, L); whether it still does, shows later."""
+        now = self._clock.now()
+        recent = [s.server for s in known if s.owner == owner and s.last_at + timedelta(seconds=s.ns_ttl) > now]
+        found = []
+        for text in recent:
+            try:
+                found.append(parse_address(text))
+            except InputError:
+                continue  # an NS name without address, or a label of `_Gathered`: nothing that could be asked
+        return found
+
+    async def _ask_dropped(
+        self, extra: Sequence[Address], names: Sequence[Name], zone: Name, listed: set[str]
+    ) -> dict[str, Verdict]:
+        """Ask dropped servers about each name of the chain; a reading of one counts, else that it follows, else why."""
+        result: dict[str, Verdict] = {}
+        asked = [server for server in extra if str(server) not in listed and self._finder.routed(server)]
+        for name in names:
+            for server, answer in (await self._asker.ask_all(asked, name, wire.TLSA)).items():
+                verdict = self._verdict(answer, name, zone)
+                if not isinstance(result.get(str(server)), Answered):
+                    better = isinstance(verdict, Answered | Alias) or str(server) not in result
+                    result[str(server)] = verdict if better else result[str(server)]
+        return result
+
+    async def _mark_wildcards(self, gathered: "_Gathered", zone: Zone) -> list[Reading]:
+        """Find out, where no RRSIG says it, whether a wildcard gave an RRset."""
+        marked = []
+        for reading, answered, name in gathered.readings:
+            wildcard, server = answered.wildcard, gathered.address(reading.server)
+            if answered.rdatas and not answered.signed and server is not None:
+                wildcard = await synthesized(self._asker, server, name, wire.TLSA, zone.name)
+            marked.append(replace(reading, wildcard=wildcard))
+        return marked
+
+    async def _host_wildcard(self, owner: Name, zone: Zone, readings: Sequence[Reading]) -> bool:
+        """Tell whether the host's own address comes from a wildcard only (RFC 4592 section 2.2.2)."""
+        host = owner.parent().parent()
+        if host == zone.name or not host.is_subdomain(zone.name):
+            return False
+        answered = {reading.server for reading in readings}
+        servers = [server for server in zone.servers if str(server) in answered]
+        now = self._clock.now()
+        found = await asyncio.gather(
+            *(from_wildcard_alone(self._asker, server, host, zone.name, now) for server in servers)
+        )
+        return any(found)
+
+    async def _missing_zone(self, name: Name, zone: Zone) -> str | None:
+        """Say so where a whole domain does not exist: its absence from a top-level zone is no absence of records."""
+        if len(zone.name.labels) > 2 or zone.name in self._finder.mapped:
+            return None
+        domain = Name(name.labels[-len(zone.name.labels) - 1 :])
+        for answer in (await self._asker.ask_all(list(zone.servers)[:4], domain, wire.SOA)).values():
+            if isinstance(answer, Message) and answer.aa and answer.rcode == "NXDOMAIN":
+                return f"there is no domain {text_of(domain)}: {text_of(zone.name)} says NXDOMAIN"
+        return None
+
+
+class _Gathered:
+    """Readings and misses of one owner name, put together from every zone of its CNAME chain.
+
+    Where servers disagree about a CNAME, what those without it serve counts beside what stands at its target: senders
+    may be given either. A server that is asked in both roles is named ``ADDRESS at NAME`` in the second.
+    """
+
+    def __init__(self, owner: str, name: Name, target: Name, found: _Found) -> None:
+        self._owner, self._name, self._target, self._found = owner, name, target, found
+        self.servers: dict[str, int] = {}
+        self.readings: list[tuple[Reading, Answered, Name]] = []
+        self.unanswered: list[Unanswered] = []
+        self._left_out: set[str] = set()
+        self.listed: set[str] = set()
+        aliases = [v.ttl for _, verdicts in found.values() for v in verdicts.values() if isinstance(v, Alias)]
+        self._cname_ttl = max(aliases, default=0)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the servers left out, sorted."""
+        return tuple(sorted(self._left_out))
+
+    def address(self, label: str) -> Address | None:
+        """Return the address that a server's label stands for."""
+        try:
+            return parse_address(label.partition(" ")[0])
+        except InputError:
+            return None
+
+    def add_all(self) -> None:
+        """Take every name's servers, the target's first."""
+        for name in (self._target, *(n for n in self._found if n != self._target)):
+            zone, verdicts = self._found[name]
+            self._left_out.update(zone.left_out)
+            for server, ttl in zone.servers.items():
+                self.listed.add(str(server))
+                self._add(str(server), verdicts[str(server)], name, ttl)
+            for ns, problem in zone.unresolved.items():
+                self.servers.setdefault(ns, max(zone.servers.values(), default=0))
+                self.unanswered.append(Unanswered(self._owner, ns, problem))
+
+    def add_dropped(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Take servers that NS names no more. They stay out of ``servers``, else they would never be forgotten."""
+        for server, verdict in verdicts.items():
+            self._add(server, verdict, self._target, None)
+
+    def _add(self, server: str, verdict: Verdict, name: Name, ttl: int | None) -> None:
+        if isinstance(verdict, Alias):
+            return
+        label = server if server not in self.servers else f"{server} at {text_of(name)}"
+        if ttl is not None:
+            self.servers[label] = ttl
+        if not isinstance(verdict, Answered):
+            problem = verdict.problem if isinstance(verdict, Bad) else f"refers to {text_of(verdict.zone)}"
+            self.unanswered.append(Unanswered(self._owner, label, problem))
+            return
+        at_target = name == self._target and name != self._name
+        reading = Reading(
+            owner=self._owner,
+            server=label,
+            rcode=verdict.rcode,
+            rdatas=verdict.rdatas,
+            ttl=verdict.ttl,
+            original_ttl=verdict.original_ttl,
+            cname_ttl=self._cname_ttl if at_target else 0,
+            rrsig_expires=verdict.rrsig_expires,
+            target=text_of(name) if at_target else "",
+        )
+        self.readings.append((reading, verdict, name))
+
+
+def _end_of_chain(name: Name, found: _Found) -> Name | None:
+    """Follow the CNAMEs that most servers see; None where they run in a circle."""
+    seen = {name}
+    while True:
+        votes = Counter(
+            verdict.target if isinstance(verdict, Alias) else None
+            for verdict in found[name][1].values()
+            if isinstance(verdict, Alias | Answered)
+        )
+        if not votes or set(votes) == {None}:
+            return name
+        # any CNAME leads on, were it only one server's: an update beside a CNAME would be lost (RFC 2136 3.4.2.2)
+        targets = {target: count for target, count in votes.items() if target is not None}
+        name = max(sorted(targets), key=lambda target: targets[target])
+        if name in seen:
+            return None
+        seen.add(name)
+
+
+def _nothing(owner: str, problem: str) -> OwnerLook:
+    return OwnerLook(owner, "", owner, {}, (), problem=problem)

@@ -1,0 +1,280 @@
+"""DNS messages on the wire, read without trust (RFC 1035 section 4, RFC 4034, RFC 6698 section 2.1).
+
+An answer is parsed record by record, and the record data that matters is parsed here. A library that knows TLSA refuses
+a whole answer for one digest of the wrong length; here one bad record never hides the good ones beside it. Whatever the
+octets are, `parse` returns a `Message` or raises `Malformed`, nothing else.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import dns.exception
+import dns.name
+
+from danelaw.model import TlsaRecord
+
+Name = dns.name.Name
+
+A, NS, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, DNSKEY, TLSA, TSIG, ANY = 1, 2, 5, 6, 28, 39, 41, 46, 48, 52, 250, 255
+IN, CLASS_NONE, CLASS_ANY = 1, 254, 255
+
+QR, AA, TC, RD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0010
+OPCODE_MASK = 0x7800
+
+_RCODES = {
+    0: "NOERROR",
+    1: "FORMERR",
+    2: "SERVFAIL",
+    3: "NXDOMAIN",
+    4: "NOTIMP",
+    5: "REFUSED",
+    6: "YXDOMAIN",
+    7: "YXRRSET",
+    8: "NXRRSET",
+    9: "NOTAUTH",
+    10: "NOTZONE",
+    16: "BADVERS",
+}
+_UDP_PAYLOAD = 1232  # fits every path without fragments; what is longer comes by TCP
+
+
+class Malformed(Exception):
+    """The octets are no DNS message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One resource record. ``target`` is the name in CNAME, DNAME and NS data and the MNAME of SOA data.
+
+    ``ttl`` is in seconds, 0 where its top bit was set (RFC 2181 section 8). ``offset`` is where the record starts.
+    """
+
+    name: Name
+    rrtype: int
+    rrclass: int
+    ttl: int
+    rdata: bytes
+    target: Name | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked."""
+
+    name: Name
+    rrtype: int
+    rrclass: int = IN
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A parsed message. A truncated one (``tc``) has no records: what is left of them proves nothing."""
+
+    id: int
+    flags: int
+    rcode: str
+    question: Question | None
+    answer: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    additional: tuple[Record, ...] = ()
+
+    @property
+    def is_response(self) -> bool:
+        """Return whether QR is set."""
+        return bool(self.flags & QR)
+
+    @property
+    def aa(self) -> bool:
+        """Return whether the server says that it is authoritative for the (first) name."""
+        return bool(self.flags & AA)
+
+    @property
+    def tc(self) -> bool:
+        """Return whether the answer did not fit."""
+        return bool(self.flags & TC)
+
+    def answers(self, name: Name, *rrtypes: int) -> tuple[Record, ...]:
+        """Return the answer section's records at a name of any of the types, class IN."""
+        return tuple(r for r in self.answer if r.rrtype in rrtypes and r.name == name and r.rrclass == IN)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What matters of an RRSIG (RFC 4034 section 3.1). ``labels`` leaves the root and a leading ``*`` out."""
+
+    name: Name
+    covers: int
+    labels: int
+    original_ttl: int
+    expires: datetime
+
+    @property
+    def by_wildcard(self) -> bool:
+        """Return whether a wildcard gave the RRset (RFC 4035 section 5.3.4)."""
+        return self.labels < label_count(self.name)
+
+
+def label_count(name: Name) -> int:
+    """Return the number of labels as RRSIG counts them: without the root and a leading ``*`` (RFC 4034 3.1.3)."""
+    labels = len(name.labels) - 1
+    return labels - 1 if labels and name.labels[0] == b"*" else labels
+
+
+def name_of(text: str) -> Name:
+    """Return an absolute name, lower case. Raises `Malformed` where the text is no DNS name."""
+    try:
+        return dns.name.from_text(text.lower(), idna_codec=None)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise Malformed(f"{text!r} is no DNS name ({error})") from None
+
+
+def text_of(name: Name) -> str:
+    """Return a name in lower case with its final dot."""
+    return name.canonicalize().to_text()
+
+
+def rcode_name(code: int) -> str:
+    """Return an RCODE's mnemonic, ``RCODE23`` where it has none that we know."""
+    return _RCODES.get(code, f"RCODE{code}")
+
+
+def name_wire(name: Name) -> bytes:
+    """Return a name's octets, uncompressed."""
+    octets = name.to_wire()
+    assert octets is not None  # noqa: S101 - to_wire returns None only where it is given a file to write to
+    return octets
+
+
+def query(ident: int, name: Name, rrtype: int, *, flags: int = 0, edns: bool = True) -> bytes:
+    """Return a query, with the DO bit set (RFC 3225) unless ``edns`` is off."""
+    wire = struct.pack("!HHHHHH", ident, flags, 1, 0, 0, 1 if edns else 0)
+    wire += name_wire(name) + struct.pack("!HH", rrtype, IN)
+    if edns:
+        wire += b"\0" + struct.pack("!HHIH", OPT, _UDP_PAYLOAD, 0x8000, 0)
+    return wire
+
+
+def record(name: Name, rrtype: int, rrclass: int, ttl: int, rdata: bytes = b"") -> bytes:
+    """Return one record's octets, its name uncompressed."""
+    return name_wire(name) + struct.pack("!HHIH", rrtype, rrclass, ttl, len(rdata)) + rdata
+
+
+def parse(wire: bytes) -> Message:
+    """Parse a message. Raises `Malformed`, and nothing else, where the octets are none."""
+    try:
+        return _parse(wire)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise Malformed(f"not a DNS message: {error or type(error).__name__}") from None
+
+
+def tlsa(records: Iterable[Record]) -> tuple[TlsaRecord, ...]:
+    """Return the TLSA data among records, sorted and without doubles, whatever its length (RFC 6698 section 2.1).
+
+    Data of fewer than three octets has no parameters and is left out: no client reads it as a TLSA record.
+    """
+    return tuple(sorted({tlsa_from_rdata(r.rdata) for r in records if r.rrtype == TLSA and len(r.rdata) >= 3}))
+
+
+def tlsa_from_rdata(rdata: bytes) -> TlsaRecord:
+    """Return TLSA data of three octets or more."""
+    return TlsaRecord(rdata[0], rdata[1], rdata[2], rdata[3:])
+
+
+def tlsa_rdata(tlsa_record: TlsaRecord) -> bytes:
+    """Return the octets of TLSA data, whatever its length."""
+    return bytes((tlsa_record.usage, tlsa_record.selector, tlsa_record.matching_type)) + tlsa_record.data
+
+
+def signatures(records: Iterable[Record], name: Name, covers: Iterable[int], now: datetime) -> tuple[Signature, ...]:
+    """Return the RRSIGs at a name over any of the types; malformed ones are left out.
+
+    ``now`` places the 32-bit expiration in its century (RFC 4034 section 3.1.5: serial number arithmetic).
+    """
+    found = []
+    for rr in records:
+        if rr.rrtype != RRSIG or rr.name != name or len(rr.rdata) < 19:
+            continue
+        covered, _algorithm, labels, original_ttl, expiration = struct.unpack("!HBBII", rr.rdata[:12])
+        if covered in covers:
+            found.append(Signature(name, covered, labels, _ttl(original_ttl), _instant(expiration, now)))
+    return tuple(found)
+
+
+def addresses(records: Iterable[Record], *names: Name) -> tuple[str, ...]:
+    """Return the addresses in A and AAAA records, of the given names only where there are any, in order."""
+    usable = (r for r in records if (r.rrtype, len(r.rdata)) in {(A, 4), (AAAA, 16)})
+    return tuple(dict.fromkeys(str(ip_address(r.rdata)) for r in usable if not names or r.name in names))
+
+
+def _instant(seconds: int, now: datetime) -> datetime:
+    current = int(now.timestamp())
+    distance = (seconds - current + 0x80000000) % 0x100000000 - 0x80000000
+    return datetime.fromtimestamp(current, tz=UTC) + timedelta(seconds=distance)
+
+
+def _ttl(seconds: int) -> int:
+    return 0 if seconds & 0x80000000 else seconds
+
+
+class _Reader:
+    """Octets and how far they were read."""
+
+    def __init__(self, wire: bytes, at: int = 0) -> None:
+        self.wire = wire
+        self.at = at
+
+    def name(self) -> Name:
+        name, used = dns.name.from_wire(self.wire, self.at)
+        self.at += used
+        return name
+
+    def octets(self, count: int) -> bytes:
+        found = self.wire[self.at : self.at + count]
+        if len(found) < count:
+            raise Malformed("not a DNS message: it ends too early")
+        self.at += count
+        return found
+
+    def numbers(self, layout: str) -> tuple[int, ...]:
+        return struct.unpack(layout, self.octets(struct.calcsize(layout)))
+
+
+def _parse(wire: bytes) -> Message:
+    reader = _Reader(wire)
+    ident, flags, *counts = reader.numbers("!HHHHHH")
+    question = None
+    for _ in range(counts[0]):
+        name = reader.name()
+        rrtype, rrclass = reader.numbers("!HH")
+        question = question or Question(name, rrtype, rrclass)
+    code = flags & 0x000F
+    if flags & TC:
+        return Message(ident, flags, rcode_name(code), question)
+    answer, authority, additional = (tuple(_record(reader) for _ in range(count)) for count in counts[1:])
+    for rr in additional:
+        if rr.rrtype == OPT:  # RFC 6891 section 6.1.3: the upper eight bits of the RCODE
+            code |= (rr.ttl >> 24) << 4
+    return Message(ident, flags, rcode_name(code), question, answer, authority, additional)
+
+
+def _record(reader: _Reader) -> Record:
+    offset = reader.at
+    name = reader.name()
+    rrtype, rrclass, ttl, length = reader.numbers("!HHIH")
+    start = reader.at
+    rdata = reader.octets(length)
+    target = _name_in(reader.wire, start, length) if rrtype in (NS, CNAME, SOA, DNAME) else None
+    return Record(name, rrtype, rrclass, ttl if rrtype == OPT else _ttl(ttl), rdata, target, offset)
+
+
+def _name_in(wire: bytes, start: int, length: int) -> Name | None:
+    """Return the name at the start of record data, which may point back into the message; None if there is none."""
+    try:
+        name, used = dns.name.from_wire(wire, start)
+    except dns.exception.DNSException:
+        return None
+    return name if used <= length else None

@@ -1,0 +1,259 @@
+"""The validated view: libunbound, by ctypes (unbound.h of libunbound.so.8).
+
+It resolves from the root down, or through a forwarder, and validates in both cases; no AD bit of anybody is believed.
+It reads no resolv.conf and no hosts file, only the few lines that `config_text` writes.
+
+A `Context` is made for each look and thrown away after it (about 2 ms): a look must see the world as it is now, and
+libunbound has no way to empty the cache of a context for names that are not known beforehand.
+"""
+
+import asyncio
+import ctypes
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from danelaw.dns import message as wire
+from danelaw.dns.exchange import Address, parse_address
+from danelaw.dns.message import Malformed, Message, Name
+from danelaw.errors import InputError, Refused
+from danelaw.model import ResolverSpec, Security
+
+_LIBRARY = "libunbound.so.8"
+_NO_LIBRARY = "{}: cannot be loaded ({}); install Debian's package libunbound8 (`apt install libunbound8`)"
+
+
+class _UbResult(ctypes.Structure):
+    """``struct ub_result`` of unbound.h."""
+
+    _fields_ = (
+        ("qname", ctypes.c_char_p),
+        ("qtype", ctypes.c_int),
+        ("qclass", ctypes.c_int),
+        ("data", ctypes.c_void_p),
+        ("len", ctypes.c_void_p),
+        ("canonname", ctypes.c_char_p),
+        ("rcode", ctypes.c_int),
+        ("answer_packet", ctypes.c_void_p),
+        ("answer_len", ctypes.c_int),
+        ("havedata", ctypes.c_int),
+        ("nxdomain", ctypes.c_int),
+        ("secure", ctypes.c_int),
+        ("bogus", ctypes.c_int),
+        ("why_bogus", ctypes.c_char_p),
+        ("was_ratelimited", ctypes.c_int),
+        ("ttl", ctypes.c_int),
+    )
+
+
+_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_UbResult))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What libunbound says of one name and type.
+
+    ``message`` is the whole answer, where there is one that parses; ``why`` says why it is bogus or indeterminate;
+    ``ttl`` is in seconds; ``canonical_name`` is where a CNAME chain ended ("" without an answer).
+    """
+
+    rcode: str
+    security: Security
+    why: str = ""
+    message: Message | None = None
+    havedata: bool = False
+    ttl: int = 0
+    canonical_name: str = ""
+
+
+def config_text(spec: ResolverSpec, *, validate: bool = True) -> str:
+    """Return the configuration of a context. Raises `InputError` where a file of ``spec`` cannot be used."""
+    lines = [
+        "server:",
+        f'  module-config: "{"validator iterator" if validate else "iterator"}"',
+        # both are refused by default, and a test bench lives there
+        "  do-not-query-localhost: no",
+        '  local-zone: "test." nodefault',
+        # a signature is good until it expires and not an hour or a day longer: what the strictest sender sees
+        "  val-sig-skew-min: 0",
+        "  val-sig-skew-max: 0",
+        "  msg-cache-size: 1m",
+        "  rrset-cache-size: 1m",
+        "  key-cache-size: 256k",
+        "  neg-cache-size: 256k",
+    ]
+    if spec.root_hints is not None:
+        lines.append(f'  root-hints: "{_readable(spec.root_hints, "root hints")}"')
+    if validate and spec.trust_anchor is not None:
+        lines.append(f'  trust-anchor-file: "{_readable(spec.trust_anchor, "trust anchor")}"')
+    elif validate:
+        lines += [f'  trust-anchor: "{anchor}"' for anchor in _root_anchors()]
+    if spec.address is not None:
+        address = parse_address(spec.address)
+        lines += ["forward-zone:", '  name: "."', f"  forward-addr: {address.host}@{spec.port}"]
+    return "\n".join(lines) + "\n"
+
+
+def _readable(path: str, what: str) -> str:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: the {what} file cannot be read ({error.strerror})") from None
+    absolute = str(Path(path).absolute())
+    if set(absolute) & set('"\\\n\r'):
+        raise InputError(f"{path!r}: the {what} file's path may hold no quote, backslash or line end")
+    return absolute
+
+
+def _root_anchors() -> list[str]:
+    lines = resources.files("danelaw.dns").joinpath("root.ds").read_text(encoding="ascii").splitlines()
+    return [line for line in lines if line and not line.startswith(";")]
+
+
+@cache
+def load(name: str = _LIBRARY) -> Any:
+    """Return libunbound with its functions declared. Raises `Refused`, naming the package, where it is missing."""
+    try:
+        lib = ctypes.CDLL(name)
+    except OSError as error:
+        raise Refused(_NO_LIBRARY.format(name, error)) from None
+    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+    result_pointer = ctypes.POINTER(_UbResult)
+    for function, returns, arguments in (
+        ("ub_ctx_create", pointer, ()),
+        ("ub_ctx_delete", None, (pointer,)),
+        ("ub_ctx_config", number, (pointer, text)),
+        ("ub_ctx_debugout", number, (pointer, pointer)),
+        ("ub_ctx_async", number, (pointer, number)),
+        ("ub_fd", number, (pointer,)),
+        ("ub_process", number, (pointer,)),
+        ("ub_cancel", number, (pointer, number)),
+        ("ub_resolve_async", number, (pointer, text, number, number, pointer, _CALLBACK, ctypes.POINTER(number))),
+        ("ub_resolve_free", None, (result_pointer,)),
+        ("ub_strerror", text, (number,)),
+    ):
+        entry = getattr(lib, function)
+        entry.restype, entry.argtypes = returns, arguments
+    return lib
+
+
+class Context:
+    """A fresh resolver with an empty cache, to be used with ``async with`` inside one event loop.
+
+    ``validate`` False leaves the validator out, so that what stands in a bogus zone can be seen too.
+    """
+
+    def __init__(self, spec: ResolverSpec, *, validate: bool = True, timeout: float = 10.0) -> None:
+        self._spec = spec
+        self._validate = validate
+        self._timeout = timeout
+        self._waiting: dict[int, asyncio.Future[tuple[int, Resolution]]] = {}
+        self._counter = 0
+        self._ctx: Any = None
+        self._fd = -1
+        self._callback = _CALLBACK(self._arrived)
+
+    async def __aenter__(self) -> Self:
+        """Make the context. Raises `Refused` without libunbound, `InputError` where a file of the spec is unusable."""
+        self._open()
+        asyncio.get_running_loop().add_reader(self._fd, self._lib.ub_process, self._ctx)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Throw the context away with all that it still waits for."""
+        asyncio.get_running_loop().remove_reader(self._fd)
+        self._lib.ub_ctx_delete(self._ctx)
+        self._ctx = None
+
+    def _open(self) -> None:
+        self._lib = load()
+        text = config_text(self._spec, validate=self._validate)
+        self._ctx = self._lib.ub_ctx_create()
+        if not self._ctx:
+            raise Refused("libunbound: no context could be made (out of memory)")
+        self._lib.ub_ctx_debugout(self._ctx, None)
+        with tempfile.TemporaryDirectory(prefix="danelaw-") as folder:  # 0700, and gone once it was read
+            path = Path(folder, "unbound.conf")
+            path.write_text(text, encoding="utf-8")
+            self._check(self._lib.ub_ctx_config(self._ctx, str(path).encode()))
+        self._check(self._lib.ub_ctx_async(self._ctx, 1))
+        self._fd = self._lib.ub_fd(self._ctx)
+
+    async def resolve(self, name: Name, rrtype: int) -> Resolution:
+        """Resolve a name; return within the context's time limit, whatever the network does."""
+        future: asyncio.Future[tuple[int, Resolution]] = asyncio.get_running_loop().create_future()
+        self._counter += 1
+        token = self._counter
+        self._waiting[token] = future
+        query = ctypes.c_int(0)
+        error = self._lib.ub_resolve_async(
+            self._ctx, name.to_text().encode(), rrtype, wire.IN, token, self._callback, ctypes.byref(query)
+        )
+        try:
+            if error:
+                return self._failed(error)
+            async with asyncio.timeout(self._timeout):
+                error, resolution = await future
+                return self._failed(error) if error else resolution
+        except TimeoutError:
+            if self._ctx is not None:
+                self._lib.ub_cancel(self._ctx, query)
+            return Resolution("SERVFAIL", "indeterminate", f"no answer within {self._timeout:g} s")
+        finally:
+            del self._waiting[token]
+
+    def _arrived(self, token: int | None, error: int, result: Any) -> None:
+        """Take what libunbound found; called by ub_process, inside the event loop's thread."""
+        future = self._waiting.get(token or 0)
+        if future is not None and not future.done():
+            found = Resolution("SERVFAIL", "indeterminate") if error else _resolution(result.contents)
+            future.set_result((error, found))
+        if result:
+            self._lib.ub_resolve_free(result)
+
+    def _failed(self, error: int) -> Resolution:
+        if error == -10:  # UB_INITFAIL: the files are read at the first query
+            files = [f for f in (self._spec.trust_anchor, self._spec.root_hints) if f is not None]
+            named = " or ".join(files) or "its built-in configuration"
+            raise InputError(f"libunbound cannot start with {named}: {self._text(error)}")
+        return Resolution("SERVFAIL", "indeterminate", f"libunbound: {self._text(error)}")
+
+    def _check(self, error: int) -> None:
+        if error:
+            raise Refused(f"libunbound: {self._text(error)}")
+
+    def _text(self, error: int) -> str:
+        text: bytes = self._lib.ub_strerror(error)
+        return text.decode("ascii", "replace")
+
+
+def _resolution(result: _UbResult) -> Resolution:
+    message = None
+    if result.answer_packet and result.answer_len > 0:
+        try:
+            message = wire.parse(ctypes.string_at(result.answer_packet, result.answer_len))
+        except Malformed:
+            message = None
+    rcode = wire.rcode_name(result.rcode)
+    why = (result.why_bogus or b"").decode("utf-8", "replace")
+    security: Security = "insecure"
+    if result.secure:
+        security, why = "secure", ""
+    elif result.bogus:
+        security, why = "bogus", why or "validation failed"
+    elif rcode not in {"NOERROR", "NXDOMAIN"}:
+        security, why = "indeterminate", why or f"no server of the zone gave an answer ({rcode})"
+    canonical = (result.canonname or result.qname or b"").decode("ascii", "replace")
+    return Resolution(rcode, security, why, message, bool(result.havedata), max(result.ttl, 0), canonical)
+
+
+def forwarder(spec: ResolverSpec) -> Address | None:
+    """Return the resolver that ``spec`` asks through, None where it iterates."""
+    return None if spec.address is None else Address(parse_address(spec.address).host, spec.port)
