@@ -55,7 +55,8 @@ def explained(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename2 or error.filename or path
+        named = error.filename2 or error.filename
+        where = named if isinstance(named, str | Path) else path
         if error.errno in _LATER:
             raise RetryLater(f"{where}: {_LATER[error.errno]}") from error
         raise Refused(f"{where}: {error.strerror}; check the path, its owner and how it is mounted") from error
@@ -71,11 +72,14 @@ def read(path: str | Path, limit: int = MAX_BYTES) -> Found | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise Refused(f"{path}: found {kind(found.st_mode)}; expected a file")
-        data = file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise Refused(f"{path}: found more than {limit} bytes; expected keys and certificates only")
     return Found(data, Ownership(stat.S_IMODE(found.st_mode) & 0o777, found.st_uid, found.st_gid))
