@@ -64,18 +64,27 @@ class Report:
 
 
 def _add(problems: list[Problem], spot: Spot, found: str, expected: str) -> None:
-    problem = Problem(spot.file, spot.where or "the file", found, expected)
+    problem = Problem(spot.file, _safe(spot.where) or "the file", _safe(found), _safe(expected))
     if problem not in problems:
         problems.append(problem)
 
 
+def _safe(text: str) -> str:
+    """Return text that a terminal may show: short, without control characters, and without a private key.
+
+    The last line of defence: what is found is quoted by many, and one of them will forget.
+    """
+    if "PRIVATE KEY" in text:
+        return "a private key in the config itself (not shown)"
+    shown = text if len(text) <= 400 else text[:397] + "…"
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
+
+
 def describe(value: object) -> str:
-    """Return a value in the words of a message, short; never a private key."""
+    """Return a value in the words of a message, short."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        if "PRIVATE KEY" in value:
-            return "a private key in the config itself (not shown)"
         return quote(value)
     if isinstance(value, dict):
         return "a table"
@@ -86,9 +95,10 @@ def describe(value: object) -> str:
 
 
 def quote(text: str) -> str:
-    """Return text in quotes as TOML would write it, short, and safe to print on a terminal."""
-    quoted = json.dumps(text if len(text) <= 80 else text[:77] + "…", ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)
+    """Return text in quotes as TOML would write it, short; a private key shows no more than that it is one."""
+    if "PRIVATE KEY" in text:
+        text = "PRIVATE KEY"
+    return json.dumps(text if len(text) <= 80 else text[:77] + "…", ensure_ascii=False)
 
 
 def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str:
