@@ -7,7 +7,7 @@ from typing import cast
 from danelaw.config import kinds
 from danelaw.config.table import Spot, Table, Unfit, describe
 from danelaw.model import AppProtocol, Deployment, FilePart, FileSpec
-from danelaw.names import default_protocol, format_host_port
+from danelaw.names import default_protocol
 
 PARTS: tuple[FilePart, ...] = ("cert", "chain", "key")
 
@@ -36,7 +36,7 @@ class FileDraft:
 class ProofDraft:
     """A ``prove`` endpoint. ``protocol`` None: neither it nor its port says; a ``tlsa`` table may.
 
-    ``stated``: the protocol is the user's own word, not the port's.
+    ``stated``: the protocol is the user's own word, not the port's. ``connect`` is an address.
     """
 
     spot: Spot
@@ -188,8 +188,9 @@ def _proof_table(inner: Table) -> ProofDraft | None:
     connect = inner.get("connect", kinds.socket_address)
     protocol = inner.get("protocol", kinds.protocol)
     port = inner.get("port", kinds.port, connect[1] if connect else 0)
-    if not inner.has("port") and not inner.has("connect"):
-        inner.problem("connect", "neither connect nor port", f"one of them, as in {_PROOF}")
+    if inner.has("port") == inner.has("connect"):
+        found = "both connect and port" if inner.has("port") else "neither connect nor port"
+        inner.problem("connect", found, f"one of them (connect has a port itself), as in {_PROOF}")
     inner.finish()
     if host is None or inner.faulty:
         return None
@@ -198,6 +199,6 @@ def _proof_table(inner: Table) -> ProofDraft | None:
         host=host,
         port=port,
         protocol=protocol or default_protocol(port),
-        connect=format_host_port(*connect) if connect else None,
+        connect=connect[0] if connect else None,
         stated=protocol is not None,
     )

@@ -3,7 +3,7 @@
 A kind never coerces: ``true`` is no number, ``640`` no mode, a string no command. The message shows what was meant.
 """
 
-# ruff: noqa: PTH110, PTH112, PTH116, PTH118, PTH119 - os.path answers False where Path raises (EACCES, ENAMETOOLONG)
+# ruff: noqa: PTH110, PTH112, PTH116, PTH118 - os.path answers False where Path raises (EACCES, ENAMETOOLONG)
 
 import json
 import os
@@ -332,10 +332,8 @@ def tsig_key(folder: str) -> Callable[[object], str]:
             raise Unfit("what looks like the secret itself (not shown)", "the path of a file that holds it")
         base = result.removesuffix(".key").removesuffix(".private")
         pair = [each for each in (f"{base}.key", f"{base}.private") if os.path.exists(each)]
-        if not pair or os.path.basename(result)[:1] != "K":
-            refuse_public([file(folder)(value)])
-        else:
-            refuse_public(pair)
+        alone = base == result and os.path.exists(result)
+        refuse_public(pair if pair and not alone else [file(folder)(value)])
         return result
 
     return kind

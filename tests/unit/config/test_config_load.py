@@ -61,7 +61,7 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
     assert prosody.addresses == ("192.0.2.25",)
     assert prosody.endpoints == (
         Endpoint("example.org", 443, "https"),
-        Endpoint("www.example.org", 8443, "https", "127.0.0.1:8443"),
+        Endpoint("www.example.org", 8443, "https", "127.0.0.1"),
     )
 
 

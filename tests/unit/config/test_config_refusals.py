@@ -215,6 +215,7 @@ ROWS = [
     (PROVE, 'prove = ["mail.example.org:993", "MAIL.example.org:993"]', "deploy[1].prove[1]", "second time", "once"),
     (TABLE_PROOF, '{ connect = "127.0.0.1:8443", protocol = "https" }', "deploy[2].prove[1].name", "nothing", "SNI"),
     (TABLE_PROOF, '{ name = "www.example.org", protocol = "https" }', "prove[1].connect", "neither", "one of them"),
+    (TABLE_PROOF, '{ connect = "127.0.0.1:8443", name = "www.example.org", port = 443 }', "connect", "both", "one of"),
     (TABLE_PROOF, '{ connect = "127.0.0.1:8443", name = "www.example.org" }', "prove[1]", "does not say", "protocol"),
     (TABLE_PROOF, '{ name = "mail.example.org", port = 25, protocol = "tls" }', "prove[1]", "where certificate", "one"),
     (COMBINED, "", "deploy[0].fullchain", "no file in this deployment", "one of combined"),
@@ -382,7 +383,7 @@ def test_an_endpoint_is_claimed_once_in_a_certificate(tmp_path: Path) -> None:
 def test_a_proof_at_one_address_proves_no_claim(tmp_path: Path) -> None:
     pinned = '{ connect = "127.0.0.1:993", name = "mail.example.org" }, "mail.example.org:995"'
     problems = problems_of(tmp_path, replaced(PROVE, f"prove = [{pinned}]"))
-    assert [p.found for p in problems] == ["mail.example.org:993, proven at 127.0.0.1:993 alone"]
+    assert [p.found for p in problems] == ["mail.example.org:993, proven at 127.0.0.1 alone"]
 
 
 def test_certificates_and_no_ca(tmp_path: Path) -> None:
