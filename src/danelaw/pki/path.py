@@ -50,7 +50,9 @@ def issuers(
     """Return the CA certificates that the first one chains up to among the others, the nearest first.
 
     Each step is a signature by a CA whose path length (RFC 5280 section 4.2.1.9) and, for the leaf's DNS ``names``,
-    name constraints (4.2.1.10) allow it; where ``now`` is given, all are valid then, the leaf included.
+    name constraints (4.2.1.10) allow it; where ``now`` is given, all are valid then, the leaf included. That asks of an
+    intermediate pinned as trust anchor more than OpenSSL does, which skips the dates of the topmost certificate unless
+    it is self-signed: other clients look at them.
     """
     leaf_der = certificates_der[0]
     if not _valid(_authority(leaf_der), now):

@@ -41,6 +41,9 @@ _NOT_TLS = (
     "bad record type",
 )
 
+_ALERTS = ("tls alert", "ssl/tls alert", "sslv3 alert", "tlsv1 ", "tlsv13 ")
+"""How the reasons of OpenSSL 1.1 to 4 begin where the peer sent an alert."""
+
 
 class HandshakeFailed(Exception):
     """The handshake failed; the text goes on from "192.0.2.1:25 " and says what was found.
@@ -97,7 +100,7 @@ def failure(error: SSL.Error, algorithm: KeyAlgorithm | None) -> HandshakeFailed
         return not_offered(algorithm, reason)
     if any(sign in reason for sign in _NOT_TLS):
         return HandshakeFailed(f"does not speak TLS where the handshake was expected ({reason})")
-    if "alert" in reason:
+    if reason.startswith(_ALERTS):
         return HandshakeFailed(f"refused the TLS handshake: {reason}")
     return HandshakeFailed(f"failed in the TLS handshake: {reason}")
 
