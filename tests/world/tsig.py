@@ -59,6 +59,6 @@ def make_tsig_key(name: str, algorithm: str, folder: Path) -> TsigKey:
         name,
         algorithm,
         clause=write(folder / f"{name}.conf", clause, 0o600),
-        public=write(folder / f"{base}.key", f"{name}. IN KEY {public}\n"),
+        public=write(folder / f"{base}.key", f"{name}. IN KEY {public}\n", 0o600),  # it holds the secret too
         private=write(folder / f"{base}.private", f"{private}Created: 20121110120000\n", 0o600),
     )
