@@ -18,6 +18,7 @@ class Pebble(Server):
     name = "pebble"
     directory = f"https://{layout.CA}:{layout.CA_PORT}/dir"
     management = f"https://{layout.CA}:{layout.CA_MANAGEMENT_PORT}"
+    where = f"the CA: {directory}, and {management}/roots/0"
 
     def __init__(self, folder: Path, options: Mapping[str, str]) -> None:
         super().__init__(folder)

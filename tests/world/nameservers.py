@@ -19,6 +19,9 @@ from world.server import Server, run, wait_until, write
 from world.tsig import TsigKey
 from world.zones import POLICY, Times, Zone, make_key
 
+_PROGRESS = "TYPE65534"
+"""Where BIND notes how far the signing of a zone is: algorithm, key tag, whether it removes, whether it is complete."""
+
 
 def ask(server: str, name: str, rdtype: str, *, timeout: float = 2.0) -> dns.message.Message:
     """Ask one server over TCP, with DNSSEC records; raises OSError or `dns.exception.DNSException`."""
@@ -38,11 +41,15 @@ def serial_at(server: str, zone: str) -> int | None:
 
 
 def serves(server: str, zone: str, *, signed: bool) -> bool:
-    """Return whether a server answers with authority for a zone, and with signatures where it should."""
+    """Return whether a server answers with authority for a zone, which is signed to its end where it should be."""
     with contextlib.suppress(OSError, dns.exception.DNSException):
-        answer = ask(server, zone, "DNSKEY" if signed else "SOA")
-        types = {rrset.rdtype for rrset in answer.answer}
-        return bool(answer.flags & dns.flags.AA and types) and signed == (dns.rdatatype.RRSIG in types)
+        answer = ask(server, zone, _PROGRESS if signed else "SOA")
+        if answer.flags & dns.flags.AA:
+            rrsets = {rrset.rdtype: rrset for rrset in answer.answer}
+            if not signed:
+                return dns.rdatatype.SOA in rrsets
+            progress = rrsets.get(dns.rdatatype.from_text(_PROGRESS), ())
+            return bool(progress) and all(record.to_wire()[-1] == 1 for record in progress)
     return False
 
 
@@ -59,11 +66,12 @@ class Named(Server):
         addresses: Sequence[str],
         folder: Path,
         *,
+        what: str,
         times: Times,
         writers: Sequence[TsigKey],
         others: Sequence[TsigKey] = (),
     ) -> None:
-        self.name = name
+        self.name, self.where = name, f"{what}: BIND at {' and '.join(addresses)}"
         super().__init__(folder)
         self.addresses, self.times, self._writers, self._others = addresses, times, writers, others
         self._zones: dict[str, bool] = {}
@@ -90,7 +98,7 @@ class Named(Server):
         self._transfers = (
             f'allow-transfer {{ key "{key.name}"; }}; notify explicit; notify-delay 0;'
             f' also-notify {{ {secondary} key "{key.name}"; }};'
-            f" notify-source {self.addresses[0]};"
+            f" notify-source {self.addresses[0]}; notify-rate 1000; startup-notify-rate 1000;"
         )
 
     def configure(self) -> None:
@@ -135,6 +143,7 @@ class Secondary(Server):
     """Knot DNS, which follows the primary by NOTIFY and IXFR, and can be made to fail in the ways that they do."""
 
     name = "secondary"
+    where = f"their ns2: Knot at {layout.NS2}"
 
     def __init__(self, folder: Path, key: TsigKey, zones: Mapping[str, Zone]) -> None:
         super().__init__(folder)
@@ -190,6 +199,11 @@ zone:
 
     def ready(self) -> bool:
         return all(serves(layout.NS2, zone.name, signed=zone.signed) for zone in self._zones.values())
+
+    def start(self) -> None:
+        """Start it again; it asks the primary at once, since nobody notifies it of what it missed."""
+        super().start()
+        self.control("zone-refresh")
 
     def control(self, *command: str) -> None:
         """Give it a command of knotc."""

@@ -15,12 +15,13 @@ class Resolver(Server):
     """A validating resolver. ``caching`` False: it forgets everything at once."""
 
     def __init__(self, folder: Path, name: str, address: str, hints: Path, anchor: Path, *, caching: bool) -> None:
-        self.name = name
+        self.name, self.where = name, f"validating, {'' if caching else 'not '}caching: Unbound at {address}"
         super().__init__(folder)
         self.address, self._hints, self._anchor, self._caching = address, hints, anchor, caching
 
     def configure(self) -> None:
-        caching = "" if self._caching else "cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    infra-host-ttl: 1"
+        lines = "cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    aggressive-nsec: no\n    infra-host-ttl: 1"
+        forgetting = "" if self._caching else lines
         write(
             self.folder / "unbound.conf",
             f"""server:
@@ -47,7 +48,7 @@ class Resolver(Server):
     rrset-cache-size: 1m
     key-cache-size: 1m
     neg-cache-size: 512k
-    {caching}
+    {forgetting}
 remote-control:
     control-enable: yes
     control-use-cert: no

@@ -44,6 +44,13 @@ def run(*argv: str | Path, stdin: str | None = None, env: Mapping[str, str] | No
     return done.stdout
 
 
+def listens(address: str, port: int) -> bool:
+    """Return whether anybody takes connections there."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+        return True
+    return False
+
+
 def greeting(address: str, port: int) -> bytes:
     """Return what a server says first to a client; empty where it does not listen or says nothing for a second."""
     with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1) as connection:
@@ -78,6 +85,8 @@ class Server:
     """
 
     name: str
+    where: str
+    """For people: what it is, and its addresses and ports."""
     env: Mapping[str, str] = {}
 
     def __init__(self, folder: Path) -> None:

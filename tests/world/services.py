@@ -6,14 +6,18 @@ from pathlib import Path
 
 from world import layout
 from world.pki import Identity
-from world.server import Server, greeting, run, speaks_tls, write
+from world.server import Server, greeting, listens, run, speaks_tls, wait_until, write
 
 
 class Service(Server):
     """A server that presents a certificate.
 
-    ``test`` and ``reload`` are what its administrator runs after changing its files, plain commands without a shell.
+    ``test`` and ``reload`` are what its administrator runs after changing its files, ``stop_command`` and
+    ``start_command`` what frees its ports and takes them again: plain commands, without a shell.
     """
+
+    address: tuple[str, int]
+    """One of its addresses and ports."""
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         super().__init__(folder)
@@ -29,6 +33,27 @@ class Service(Server):
         """The command that makes it read its files again."""
         raise NotImplementedError
 
+    @property
+    def stop_command(self) -> list[str]:
+        """The command that ends it."""
+        raise NotImplementedError
+
+    @property
+    def start_command(self) -> list[str]:
+        """The command that starts it again, in the background."""
+        raise NotImplementedError
+
+    def listening(self) -> bool:
+        """Return whether anybody listens on its port."""
+        return listens(*self.address)
+
+    def stop(self) -> None:
+        """End it, whoever started it, and wait until its port is free."""
+        if self.listening():
+            run(*self.stop_command)
+            wait_until(lambda: not self.listening(), f"{self.name} does not end", self.last_words)
+        super().stop()
+
     def install(self, identity: Identity) -> None:
         """Write an identity to the files that it reads, and do not tell it."""
         raise NotImplementedError
@@ -43,6 +68,8 @@ class Postfix(Service):
     """The mail server: 25 with STARTTLS, 587 with STARTTLS required, 465 TLS at once. Mail it takes goes nowhere."""
 
     name = "postfix"
+    address = (layout.MAIL[0], 25)
+    where = f"mail: {' and '.join(layout.MAIL)}, ports 25, 587, 465"
 
     @property
     def config_dir(self) -> Path:
@@ -56,11 +83,22 @@ class Postfix(Service):
 
     @property
     def test(self) -> list[str]:
-        return ["postfix", "-c", str(self.config_dir), "check"]
+        return self._command("check")
 
     @property
     def reload(self) -> list[str]:
-        return ["postfix", "-c", str(self.config_dir), "reload"]
+        return self._command("reload")
+
+    @property
+    def stop_command(self) -> list[str]:
+        return self._command("stop")
+
+    @property
+    def start_command(self) -> list[str]:
+        return self._command("start")
+
+    def _command(self, command: str) -> list[str]:
+        return ["postfix", "-c", str(self.config_dir), command]
 
     def install(self, identity: Identity) -> None:
         write(self.combined, identity.combined_pem, 0o600)
@@ -74,7 +112,8 @@ class Postfix(Service):
             "compatibility_level": "3.6",
             "queue_directory": self.folder / "queue",
             "data_directory": self.folder / "data",
-            "maillog_file": "/dev/stdout",
+            "maillog_file": self.log,
+            "maillog_file_prefixes": self.folder,
             "inet_interfaces": ", ".join(layout.MAIL),
             "inet_protocols": "ipv4",
             "myhostname": f"mail.{layout.DOMAIN}",
@@ -119,7 +158,7 @@ class Postfix(Service):
         write(self.config_dir / "master.cf", "\n".join(services) + "\n")
 
     def argv(self) -> Sequence[str | Path]:
-        return ["postfix", "-c", self.config_dir, "start-fg"]
+        return self._command("start-fg")
 
     def ready(self) -> bool:
         return all(speaks_tls(address, 465) for address in layout.MAIL)
@@ -129,6 +168,8 @@ class Dovecot(Service):
     """IMAP on 143 and 993, POP3 on 110 and 995. Everybody's password is ``secret``."""
 
     name = "dovecot"
+    address = (layout.MAIL[0], 993)
+    where = f"mail: {' and '.join(layout.MAIL)}, ports 143, 993, 110, 995"
 
     @property
     def config(self) -> Path:
@@ -152,6 +193,14 @@ class Dovecot(Service):
     @property
     def reload(self) -> list[str]:
         return ["doveadm", "-c", str(self.config), "reload"]
+
+    @property
+    def stop_command(self) -> list[str]:
+        return ["doveadm", "-c", str(self.config), "stop"]
+
+    @property
+    def start_command(self) -> list[str]:
+        return ["dovecot", "-c", str(self.config)]
 
     def install(self, identity: Identity) -> None:
         write(self.key, identity.key_pem, 0o600)
@@ -190,12 +239,11 @@ userdb {{
 
 
 class Apache(Service):
-    """The web server of ``www``, ``blog`` and the apex: 80, with a web root for http-01, and 443.
-
-    ``stop_command`` and ``start_command`` are what an administrator runs to free port 80 and to take it again.
-    """
+    """The web server of ``www``, ``blog`` and the apex: 80, with a web root for http-01, and 443."""
 
     name = "apache"
+    address = (layout.WEB, 80)
+    where = f"www, blog and the apex: {layout.WEB}, ports 80, 443"
     _modules = ("mpm_event", "authz_core", "mime", "dir", "alias", "socache_shmcb", "ssl", "unixd")
 
     @property
@@ -228,12 +276,10 @@ class Apache(Service):
 
     @property
     def stop_command(self) -> list[str]:
-        """Frees its ports: a command for ``pre_challenge``."""
         return self._command("-k", "stop")
 
     @property
     def start_command(self) -> list[str]:
-        """Takes them again: a command for ``post_challenge``."""
         return self._command("-k", "start")
 
     def _command(self, *arguments: str) -> list[str]:

@@ -84,10 +84,21 @@ class World:
 
         writers = (self.owner_key, *self.keys.values())
         self.parents = Named(
-            "parents", (layout.ROOT_NS, layout.TEST_NS), folder, times=self.times, writers=[self.owner_key]
+            "parents",
+            (layout.ROOT_NS, layout.TEST_NS),
+            folder,
+            what="the root and test.",
+            times=self.times,
+            writers=[self.owner_key],
         )
         self.primary = Named(
-            "primary", (layout.NS1,), folder, times=self.times, writers=writers, others=(self.stranger_key, transfer)
+            "primary",
+            (layout.NS1,),
+            folder,
+            what="example.test, unsigned.test, bogus.test: their ns1",
+            times=self.times,
+            writers=writers,
+            others=(self.stranger_key, transfer),
         )
         self.primary.transfer_to(layout.NS2, transfer)
         self.secondary = Secondary(folder, transfer, self.zones)
