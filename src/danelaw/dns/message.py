@@ -165,10 +165,7 @@ def record(name: Name, rrtype: int, rrclass: int, ttl: int, rdata: bytes = b"") 
 
 def parse(wire: bytes) -> Message:
     """Parse a message. Raises `Malformed`, and nothing else, where the octets are none."""
-    try:
-        return _parse(wire)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise Malformed(f"not a DNS message: {error or type(error).__name__}") from None
+    return _parse(wire)
 
 
 def tlsa(records: Iterable[Record]) -> tuple[TlsaRecord, ...]:
@@ -220,19 +217,24 @@ def _ttl(seconds: int) -> int:
     return 0 if seconds & 0x80000000 else seconds
 
 
-class _Reader:
-    """Octets and how far they were read."""
+class Reader:
+    """Octets and how far they were read. Its methods raise `Malformed`."""
 
     def __init__(self, wire: bytes, at: int = 0) -> None:
         self.wire = wire
         self.at = at
 
     def name(self) -> Name:
-        name, used = dns.name.from_wire(self.wire, self.at)
+        """Read a name, which may be compressed."""
+        try:
+            name, used = dns.name.from_wire(self.wire, self.at)
+        except (dns.exception.DNSException, ValueError) as error:
+            raise Malformed(f"not a DNS message: {error or type(error).__name__}") from None
         self.at += used
         return name
 
     def octets(self, count: int) -> bytes:
+        """Read that many octets."""
         found = self.wire[self.at : self.at + count]
         if len(found) < count:
             raise Malformed("not a DNS message: it ends too early")
@@ -240,11 +242,12 @@ class _Reader:
         return found
 
     def numbers(self, layout: str) -> tuple[int, ...]:
+        """Read numbers, laid out as `struct` says."""
         return struct.unpack(layout, self.octets(struct.calcsize(layout)))
 
 
 def _parse(wire: bytes) -> Message:
-    reader = _Reader(wire)
+    reader = Reader(wire)
     ident, flags, *counts = reader.numbers("!HHHHHH")
     question = None
     for _ in range(counts[0]):
@@ -261,7 +264,7 @@ def _parse(wire: bytes) -> Message:
     return Message(ident, flags, rcode_name(code), question, answer, authority, additional)
 
 
-def _record(reader: _Reader) -> Record:
+def _record(reader: Reader) -> Record:
     offset = reader.at
     name = reader.name()
     rrtype, rrclass, ttl, length = reader.numbers("!HHIH")
