@@ -9,7 +9,8 @@ from pathlib import Path
 from danelaw.acme import AcmeAuthority, ListenerSolver, WebrootSolver
 from danelaw.config import Config
 from danelaw.deploy import LocalHost
-from danelaw.dns import AuthoritativeView, Rfc2136Publisher
+from danelaw.dns.authoritative import AuthoritativeView
+from danelaw.dns.update import Rfc2136Publisher
 from danelaw.errors import Refused
 from danelaw.model import CertificateSpec, Solver
 from danelaw.names import parse_host_port

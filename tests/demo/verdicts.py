@@ -1,0 +1,75 @@
+"""What tools that nobody here wrote say of the mail host: OpenSSL, Postfix, GnuTLS, BIND and ldns."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scenario import Site
+from world import World, layout
+
+OWNER = f"_25._tcp.mail.{layout.DOMAIN}."
+MAIL = f"mail.{layout.DOMAIN}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One tool's word: whether it accepts the host, and the line that says so."""
+
+    tool: str
+    good: bool
+    said: str
+
+
+def verdicts(world: World, site: Site) -> Iterator[Verdict]:
+    """Ask every tool about port 25."""
+    yield posttls_finger(world)
+    for address in layout.MAIL:
+        yield s_client(world, address)
+    yield danetool()
+    yield delv(world)
+    del site
+
+
+def posttls_finger(world: World, domain: str = MAIL) -> Verdict:
+    """Ask Postfix's own client at level dane-only: `Verified` is its word; its exit status is always 0."""
+    said = _output(
+        ["posttls-finger", "-c", "-l", "dane-only", "-L", "summary", f"[{domain}]"],
+        env={"MAIL_CONFIG": str(world.postfix.config_dir), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )
+    line = _line(said, "TLS connection established", said.splitlines()[-1] if said else "it said nothing")
+    return Verdict(f"posttls-finger -l dane-only [{domain}]", "Verified TLS connection" in said, line)
+
+
+def s_client(world: World, address: str, port: int = 25) -> Verdict:
+    """Ask OpenSSL with the records that the validating resolver gives."""
+    records = world.dig(OWNER, "TLSA", "+short").splitlines()
+    rrdata = [item for record in records for item in ("-dane_tlsa_rrdata", record)]
+    argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"{address}:{port}", "-brief"]
+    said = _output([*argv, "-dane_tlsa_domain", MAIL, *rrdata])
+    line = _line(said, "Verification", "no verdict")
+    return Verdict(
+        f"openssl s_client -dane_tlsa_rrdata {address}:{port}", bool(records) and "Verification: OK" in said, line
+    )
+
+
+def danetool() -> Verdict:
+    """Ask GnuTLS."""
+    said = _output(["danetool", "--check", MAIL, "--starttls-proto", "smtp", "--port", "25", "--local-dns"])
+    line = _line(said, "Verification", said.splitlines()[-1] if said else "it said nothing")
+    return Verdict(f"danetool --check {MAIL}", "Certificate matches" in said, line)
+
+
+def delv(world: World) -> Verdict:
+    """Ask BIND's validator."""
+    said = _output(["delv", "-a", str(world.bind_keys), "+root=.", f"@{layout.RESOLVER}", OWNER, "TLSA"])
+    line = _line(said, ";", said.splitlines()[0] if said else "it said nothing")
+    return Verdict("delv TLSA", "; fully validated" in said, line)
+
+
+def _output(argv: Sequence[str], env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, input="QUIT\n", timeout=30, env=env)
+    return done.stdout + done.stderr
+
+
+def _line(text: str, mark: str, otherwise: str) -> str:
+    return next((line.strip() for line in text.splitlines() if mark in line), otherwise)
