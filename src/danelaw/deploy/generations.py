@@ -63,7 +63,8 @@ class Generations:
             raise Refused(f"generation {n} of {deployment.id} cannot be staged; the first is 1")
         with files.explained(self._live):
             self._make_folders(deployment)
-            if not (self.folder(deployment) / "0").exists():
+            self._clear_leftovers(deployment)
+            if not self._exists(deployment, 0):
                 self._write(deployment, 0, {place.name: _standing(place) for place in _places(deployment)})
             wanted: dict[str, Found | None] = {
                 place.name: Found(_content(place.spec, chain, key_pem), self._ownership(place))
@@ -134,7 +135,6 @@ class Generations:
     def _write(self, deployment: Deployment, n: int, contents: Mapping[str, Found | None]) -> None:
         folder = self.folder(deployment)
         making = folder / f".{n}.new"
-        _delete(making)
         making.mkdir(mode=0o700)
         for name, content in contents.items():
             if content is not None:
@@ -149,10 +149,15 @@ class Generations:
         folder = self.folder(deployment)
         if self._current(deployment) == str(n):
             raise StateCorrupt(f"{folder / str(n)}: is live and holds other files; the facts are older than the files")
-        _delete(folder / f".{n}.old")
         (folder / str(n)).rename(folder / f".{n}.old")
         files.sync_folder(folder)
-        _delete(folder / f".{n}.old")
+        self._clear_leftovers(deployment)
+
+    def _clear_leftovers(self, deployment: Deployment) -> None:
+        """Take away what a killed run was writing or taking away."""
+        for left in list(self.folder(deployment).iterdir()):
+            if left.name.startswith(".") and left.name.endswith((".new", ".old")):
+                _delete(left)
 
     def _read(self, deployment: Deployment, n: int) -> dict[str, Found | None]:
         """Return a generation's files by name."""
@@ -328,10 +333,9 @@ def _leaf_sha256(deployment: Deployment, found: Mapping[str, Found | None]) -> s
     return ""
 
 
-def _delete(folder: Path) -> None:
-    """Take away a folder of ours that no service reads; never through a link."""
-    with suppress(FileNotFoundError):
-        if stat.S_ISDIR(folder.lstat().st_mode):
-            shutil.rmtree(folder)
-        else:
-            folder.unlink()
+def _delete(leftover: Path) -> None:
+    """Take away a folder or a link of ours that no service reads; never what a link leads to."""
+    if stat.S_ISDIR(leftover.lstat().st_mode):
+        shutil.rmtree(leftover)
+    else:
+        leftover.unlink()

@@ -1,0 +1,196 @@
+"""Killed before any of its file-system calls, and run again: the same end, nothing half, no key lost or open."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from danelaw import pki
+from danelaw.deploy import LocalHost
+from danelaw.model import CertificateSpec, Deployment, FileSpec, Generation, Http01, KeyFact
+from local_state import StandingClock, chain_of, killed_at
+
+SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
+OLD, NEW, NEWER = chain_of("old.test"), chain_of("new.test"), chain_of("newer.test")
+LIMIT = 300
+
+
+class World:
+    """A machine in a folder: a state, and a service's files at paths below ``etc``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.etc = folder / "etc"
+        self.host = LocalHost(str(folder / "state"), "h", StandingClock())
+        self.etc.mkdir(parents=True)
+
+    def deployment(self, files: int) -> Deployment:
+        specs = (
+            FileSpec(str(self.etc / "all.pem"), ("cert", "key", "chain")),
+            FileSpec(str(self.etc / "full.pem"), ("cert", "chain"), mode=0o644),
+            FileSpec(str(self.etc / "live.key"), ("key",), mode=0o640),
+        )
+        return Deployment("example", specs[:files], ())
+
+    def contents(self, deployment: Deployment) -> dict[str, bytes]:
+        return {f.path: Path(f.path).read_bytes() for f in deployment.files if Path(f.path).exists()}
+
+    def assert_no_key_is_open(self) -> None:
+        for path in self.folder.rglob("*"):
+            if path.is_file() and not path.is_symlink() and b"PRIVATE KEY" in path.read_bytes():
+                assert not path.stat().st_mode & 0o007, f"{path} is the world's"
+
+
+def at_every_call(
+    tmp_path: Path, prepare: Callable[[World], None], work: Callable[[World], object], check: Callable[[World], None]
+) -> int:
+    """Kill ``work`` before each of its calls, each time on a fresh machine; ``check`` what is left. Return how many."""
+    for nth in range(1, LIMIT):
+        world = World(tmp_path / str(nth))
+        prepare(world)
+        was_killed = killed_at(nth, lambda world=world: work(world))  # type: ignore[misc] # bound, not a parameter
+        world.assert_no_key_is_open()
+        check(world)
+        shutil.rmtree(world.folder)
+        if not was_killed:
+            return nth - 1
+    pytest.fail(f"more than {LIMIT} calls")
+
+
+def no_leftovers(world: World) -> None:
+    left = [path for path in world.folder.rglob("*") if path.name.endswith((".new", ".old"))]
+    assert left == []
+
+
+# ---------------------------------------------------------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize("adopt", [False, True], ids=["made", "adopted"])
+def test_taking_a_key(tmp_path: Path, adopt: bool) -> None:  # noqa: FBT001 -- the parameter of the cases
+    source = tmp_path / "source.pem"
+
+    def spec(_: World) -> CertificateSpec:
+        return replace(SPEC, key=str(source)) if adopt else SPEC
+
+    if adopt:
+        made = World(tmp_path / "first").host.take_key(SPEC)
+        source.touch(mode=0o600)
+        source.write_bytes(Path(made.path).read_bytes())
+    keys_before: list[set[str]] = []
+
+    def whole_keys(world: World) -> set[str]:
+        """Return the keys that stand under a name of their own: none of them may get lost."""
+        folder = world.folder / "state" / "keys"
+        paths = [path for path in folder.glob("*.pem") if not path.is_symlink()] if folder.exists() else []
+        return {path.read_text() for path in paths}
+
+    def check(world: World) -> None:
+        before = whole_keys(world)
+        assert all(pki.load_source(text.encode()).kind == "private key" for text in before), "half a key"
+        fact = world.host.take_key(spec(world))
+        assert world.host.take_key(spec(world)) == fact
+        assert whole_keys(world) == {Path(fact.path).read_text()}
+        assert before <= whole_keys(world), "a key was lost"
+        no_leftovers(world)
+        keys_before.append(before)
+
+    calls = at_every_call(tmp_path / "worlds", lambda _: None, lambda world: world.host.take_key(spec(world)), check)
+    assert calls > 8
+    assert set() in keys_before
+    assert any(keys_before)
+
+
+# --------------------------------------------------------------------------------------------------------- deployments
+
+
+def prepared(world: World, files: int, upto: int) -> tuple[Deployment, KeyFact, list[Generation]]:
+    """Bring a machine to where generation ``upto`` is live; 0: only what stood there at first."""
+    deployment = world.deployment(files)
+    (world.etc / "all.pem").write_text(pki.chain_pem(OLD))
+    (world.etc / "all.pem").chmod(0o640)
+    key = world.host.take_key(SPEC)
+    generations = []
+    for n, chain in enumerate((NEW, NEWER)[:upto], 1):
+        generations.append(world.host.stage(deployment, n, chain, key))
+        world.host.activate(deployment, generations[-1])
+    return deployment, key, generations
+
+
+@pytest.mark.parametrize("files", [1, 3])
+@pytest.mark.parametrize("upto", [0, 1])
+def test_staging(tmp_path: Path, files: int, upto: int) -> None:
+    live: dict[str, bytes] = {}
+
+    def prepare(world: World) -> None:
+        deployment, _, _ = prepared(world, files, upto)
+        live.clear()
+        live.update(world.contents(deployment))
+
+    def work(world: World) -> None:
+        world.host.stage(world.deployment(files), upto + 1, NEWER, world.host.take_key(SPEC))
+
+    def check(world: World) -> None:
+        deployment, key = world.deployment(files), world.host.take_key(SPEC)
+        assert world.contents(deployment) == live, "staging touched what services read"
+        generation = world.host.stage(deployment, upto + 1, NEWER, key)
+        assert set(generation.files) == {f.path for f in deployment.files}
+        assert world.host.generation(deployment, 0).leaf_sha256 == OLD.leaf_sha256
+        world.host.activate(deployment, generation)
+        assert world.host.live(deployment) == generation.files
+        no_leftovers(world)
+
+    assert at_every_call(tmp_path, prepare, work, check) > 5
+
+
+@pytest.mark.parametrize("files", [1, 3])
+@pytest.mark.parametrize(
+    ("before", "to"), [(0, 1), (1, 2), (1, 0), (2, 1)], ids=["first", "renewal", "back to the first", "back"]
+)
+def test_going_live(tmp_path: Path, files: int, before: int, to: int) -> None:
+    contents: dict[int, dict[str, bytes]] = {}
+
+    def generation(world: World, n: int) -> Generation:
+        return world.host.generation(world.deployment(files), n)
+
+    def prepare(world: World) -> None:
+        deployment, key, _ = prepared(world, files, before)
+        if before < to:
+            world.host.stage(deployment, to, (NEW, NEWER)[to - 1], key)
+        contents[before] = world.contents(deployment)
+
+    def work(world: World) -> None:
+        world.host.activate(world.deployment(files), generation(world, to))
+
+    def check(world: World) -> None:
+        deployment = world.deployment(files)
+        found = world.contents(deployment)
+        world.host.activate(deployment, generation(world, to))
+        contents[to] = world.contents(deployment)
+        assert found in (contents[before], contents[to]), "a mixture, or half a file, was live"
+        assert world.host.live(deployment) == generation(world, to).files
+        assert list(world.host.writable(deployment)) == []
+        no_leftovers(world)
+        if to == 0:
+            assert list(world.etc.iterdir()) == [world.etc / "all.pem"]
+
+    assert at_every_call(tmp_path, prepare, work, check) > 5
+
+
+def test_replacing_what_nobody_heard_of(tmp_path: Path) -> None:
+    def prepare(world: World) -> None:
+        deployment, key, _ = prepared(world, 3, 1)
+        world.host.stage(deployment, 2, OLD, key)
+
+    def work(world: World) -> None:
+        world.host.stage(world.deployment(3), 2, NEWER, world.host.take_key(SPEC))
+
+    def check(world: World) -> None:
+        deployment = world.deployment(3)
+        generation = world.host.stage(deployment, 2, NEWER, world.host.take_key(SPEC))
+        world.host.activate(deployment, generation)
+        assert world.host.live(deployment) == generation.files
+        no_leftovers(world)
+
+    assert at_every_call(tmp_path, prepare, work, check) > 5
