@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from danelaw.acme.jws import AccountKey, thumbprint
-from danelaw.acme.problem import AcmeProblem, plain
+from danelaw.acme.messages import usable_url
+from danelaw.acme.problem import AcmeProblem
 from danelaw.acme.protocol import Answer, Session
 from danelaw.errors import Refused, StateCorrupt
 from danelaw.model import CaSpec, Progress
@@ -38,7 +39,9 @@ def load_or_make_key(folder: Path) -> AccountKey:
     """
     path = folder / "account.pem"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parents[1].mkdir(mode=0o711, parents=True, exist_ok=True)  # the state's own folder
+        for private in (folder.parent, folder):  # parents=True would leave the parent open to all
+            private.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():
             pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -160,17 +163,20 @@ class Account:
         with suppress(OSError, ValueError, RecursionError):
             with self._path.open("rb") as file:
                 document = json.loads(file.read(_LARGEST_FILE))
+            if not isinstance(document, dict):
+                return None
             kid, contact = document.get("kid"), document.get("contact")
             # neither another key's account nor another CA's
-            same = document.get("thumbprint") == thumbprint(self._session.key)
-            if same and document.get("directory") == self._session.directory_url and isinstance(kid, str):
-                return _Known(plain(kid), tuple(map(str, contact)) if isinstance(contact, list) else ())
+            same = document.get("thumbprint") == thumbprint(self._session.key.public_key())
+            same = same and document.get("directory") == self._session.directory_url
+            if same and isinstance(kid, str) and usable_url(kid):
+                return _Known(kid, tuple(map(str, contact)) if isinstance(contact, list) else ())
         return None
 
     def _save(self, known: _Known) -> None:
         document = {
             "directory": self._session.directory_url,
-            "thumbprint": thumbprint(self._session.key),
+            "thumbprint": thumbprint(self._session.key.public_key()),
             "kid": known.kid,
             "contact": known.contact,
         }

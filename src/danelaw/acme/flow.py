@@ -95,7 +95,7 @@ class AcmeAuthority:
         if (not_before := self._not_before.pop(order.url, None)) is not None:
             Poll(self._clock, _PROCESSING_LIMIT, f"order {order.url}").wait(not_before)
         try:
-            current, _ = self._look(order.url)
+            current, looked = self._look(order.url)
         except AcmeProblem as problem:
             if not forgotten(problem):
                 raise
@@ -106,12 +106,12 @@ class AcmeAuthority:
         if current.status == "pending":
             if solver is None:
                 return self._state(current, order)
-            validate(current.authorizations, account, session.key, solver, self._clock, self._progress)
-            return self._state(self._settled(current, "pending"), order)
+            validate(current.authorizations, account, session.key.public_key(), solver, self._clock, self._progress)
+            return self._state(self._settled(*self._look(order.url)), order)
         if current.status == "ready":
             return self._state(self._finalize(current, order.csr_der), order)
         if current.status == "processing":
-            return self._state(self._settled(current, "processing"), order)
+            return self._state(self._settled(current, looked), order)
         return replace(order, chain_pem=self._download(current, order.csr_der))
 
     def revoke(self, leaf_der: bytes, reason: int) -> None:
@@ -146,14 +146,14 @@ class AcmeAuthority:
         answer = self._signed_in()[1].post(url, None)
         return parse_order(answer.document(), url), answer
 
-    def _settled(self, order: Order, status: str) -> Order:
-        """Poll until the order has left ``status``; raise the CA's reason where it became invalid."""
+    def _settled(self, order: Order, answer: Answer) -> Order:
+        """Poll while the order is pending or processing; raise the CA's reason where it became invalid."""
+        status = order.status
         poll = Poll(self._clock, _PROCESSING_LIMIT, f"order {order.url}, {status}")
-        while True:
-            order, answer = self._look(order.url)
-            if order.status != status:
-                return self._alive(order)
+        while order.status == status and status in {"pending", "processing"}:
             poll.wait(answer.retry_after)
+            order, answer = self._look(order.url)
+        return self._alive(order)
 
     def _finalize(self, order: Order, csr_der: bytes) -> Order:
         """Send the CSR (RFC 8555 section 7.4)."""

@@ -18,33 +18,35 @@ from danelaw.errors import Refused
 AccountKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 """An account's private key: P-256 (ES256, which every CA has, RFC 8555 section 6.2) or RSA (RS256, adopted ones)."""
 
+AccountPublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
 
 def base64url(data: bytes) -> str:
     """Encode without padding (RFC 7515 section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def jwk(key: AccountKey) -> dict[str, str]:
-    """Return the public half as a JSON Web Key with its required members only (RFC 7518 section 6).
+def jwk(key: AccountPublicKey) -> dict[str, str]:
+    """Return a public key as a JSON Web Key with its required members only (RFC 7518 section 6).
 
     Raises `Refused` for a curve other than P-256.
     """
-    if isinstance(key, rsa.RSAPrivateKey):
-        rsa_numbers = key.public_key().public_numbers()
+    if isinstance(key, rsa.RSAPublicKey):
+        rsa_numbers = key.public_numbers()
         return {"kty": "RSA", "n": _unsigned(rsa_numbers.n), "e": _unsigned(rsa_numbers.e)}
     if not isinstance(key.curve, ec.SECP256R1):
         raise Refused(f"the ACME account key is on the curve {key.curve.name}; it must be P-256 or RSA")
-    numbers = key.public_key().public_numbers()
+    numbers = key.public_numbers()
     # RFC 7518 section 6.2.1.2: coordinates keep their leading zero octets
     return {"kty": "EC", "crv": "P-256", "x": base64url(numbers.x.to_bytes(32)), "y": base64url(numbers.y.to_bytes(32))}
 
 
-def thumbprint(key: AccountKey) -> str:
-    """Return the base64url SHA-256 thumbprint of the public half (RFC 7638 section 3)."""
+def thumbprint(key: AccountPublicKey) -> str:
+    """Return the base64url SHA-256 thumbprint of a public key (RFC 7638 section 3)."""
     return base64url(hashlib.sha256(_compact(jwk(key))).digest())
 
 
-def key_authorization(token: str, key: AccountKey) -> str:
+def key_authorization(token: str, key: AccountPublicKey) -> str:
     """Return what answers a challenge's token (RFC 8555 section 8.1)."""
     return f"{token}.{thumbprint(key)}"
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Self
 
 from danelaw.acme.ports import holder
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "/.well-known/acme-challenge/"
 _LARGEST_REQUEST = 8192
-_SECONDS = 5.0
 _MOST_CONNECTIONS = 256
 _BACKLOG = 128
 
@@ -43,10 +43,12 @@ class ListenerSolver:
     """Answers challenges on ``addresses``, each (IPv4 or IPv6 address, port): `model.Solver` and a context manager.
 
     It listens from entering to leaving. An IPv6 address listens for IPv6 only, so that ``0.0.0.0`` and ``::`` may stand
-    side by side; ``::`` is left out on a host without IPv6 where another address remains.
+    side by side; ``::`` is left out on a host without IPv6 where another address remains. ``patience`` is how long one
+    connection may take in all.
     """
 
-    def __init__(self, addresses: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, addresses: Sequence[tuple[str, int]], patience: timedelta = timedelta(seconds=5)) -> None:
+        self._patience = patience.total_seconds()
         self._addresses = tuple(addresses)
         self._answers: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
@@ -59,7 +61,7 @@ class ListenerSolver:
             wake, woken = socket.socketpair()
             stack.enter_context(wake)
             stack.enter_context(woken)
-            server = _Server(sockets, woken, self._answer)
+            server = _Server(sockets, woken, self._answer, self._patience)
             thread = threading.Thread(target=server.serve, name="http-01 listener", daemon=True)
             thread.start()
 
@@ -149,11 +151,16 @@ class _Server:
     """The loop. Everything in it runs on one thread; ``woken`` becomes readable when it is to end."""
 
     def __init__(
-        self, listening: Sequence[socket.socket], woken: socket.socket, answer: Callable[[str], str | None]
+        self,
+        listening: Sequence[socket.socket],
+        woken: socket.socket,
+        answer: Callable[[str], str | None],
+        patience: float,
     ) -> None:
         self._listening = listening
         self._woken = woken
         self._answer = answer
+        self._patience = patience
         self._clients: dict[int, _Client] = {}  # by file descriptor, oldest first
 
     def serve(self) -> None:
@@ -170,7 +177,7 @@ class _Server:
 
     def _round(self, selector: selectors.BaseSelector) -> bool:
         """Serve whoever is ready; return False when woken."""
-        for key, _ in selector.select(timeout=1.0 if self._clients else None):
+        for key, _ in selector.select(timeout=min(1.0, self._patience) if self._clients else None):
             if key.fileobj is self._woken:
                 return False
             client = self._clients.get(key.fd)
@@ -195,7 +202,7 @@ class _Server:
         if len(self._clients) >= _MOST_CONNECTIONS:
             self._drop(selector, next(iter(self._clients.values())))
         sock.settimeout(0)
-        self._clients[sock.fileno()] = _Client(sock, time.monotonic() + _SECONDS, bytearray())
+        self._clients[sock.fileno()] = _Client(sock, time.monotonic() + self._patience, bytearray())
         selector.register(sock, selectors.EVENT_READ)
 
     def _drop(self, selector: selectors.BaseSelector, client: _Client) -> None:

@@ -28,6 +28,7 @@ _FIRST_PAUSE = timedelta(seconds=0.5)
 _LONGEST_PAUSE = timedelta(seconds=30)
 _NONCE_TRIES = 25  # at a CA that refuses half of its own nonces, one request in thirty million fails
 _POOLED_NONCES = 10
+_NONCE = re.compile(r"[A-Za-z0-9_-]{1,1024}")  # RFC 8555 section 6.5.1
 _REDIRECTS = 3
 _WORTH_REPEATING = frozenset({408, 500, 502, 503, 504})
 
@@ -90,19 +91,24 @@ class Session:
         """
         self.directory()  # its own troubles, before those of the request
         body = b"" if payload is None else json.dumps(payload).encode()
-        identity: dict[str, Any] = {"jwk": jwk(self.key)} if kid is None else {"kid": kid}
+        identity: dict[str, Any] = {"jwk": jwk(self.key.public_key())} if kid is None else {"kid": kid}
         nonce: str | None = None
         for _ in range(_NONCE_TRIES):
-            exchange, nonce = self._send(url, identity, body, nonce, accept)
+            exchange = self._send(url, identity, body, nonce, accept)
+            nonce = exchange.headers.get("replay-nonce")
+            if nonce is not None and not _NONCE.fullmatch(nonce):
+                nonce = None  # RFC 8555 section 6.5.1: MUST ignore invalid values
             if not 400 <= exchange.status < 500 or self._problem(exchange).kind != "badNonce":
+                if nonce is not None:
+                    self._nonces.append(nonce)
                 return self._answer((url, exchange))
             # RFC 8555 section 6.5: when retrying, the client MUST use the nonce provided in the error response
         raise RetryLater(f"{self._host(url)} refused {_NONCE_TRIES} of its own nonces in a row", None)
 
     def _send(
         self, url: str, identity: Mapping[str, Any], body: bytes, nonce: str | None, accept: str | None
-    ) -> tuple[Exchange, str | None]:
-        """Send until an answer comes that is worth reading; return it, and the nonce that an error came with."""
+    ) -> Exchange:
+        """Sign and send until an answer comes that is worth reading; ``nonce`` is for the first time."""
 
         def signed() -> Exchange:
             nonlocal nonce
@@ -111,14 +117,7 @@ class Session:
             header = {**identity, "nonce": fresh, "url": url}  # RFC 8555 section 6.4: the exact string
             return self._transport.exchange("POST", url, sign(self.key, header, body), accept)
 
-        exchange = self._repeat(signed, url)
-        offered = exchange.headers.get("replay-nonce", "")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,1024}", offered):  # RFC 8555 section 6.5.1: MUST ignore invalid values
-            return exchange, None
-        if exchange.status >= 400:
-            return exchange, offered
-        self._nonces.append(offered)
-        return exchange, None
+        return self._repeat(signed, url)
 
     def _new_nonce(self) -> str:
         """Ask for a nonce (RFC 8555 section 7.2); without repeating: what needs the nonce is repeated as a whole."""
@@ -127,7 +126,7 @@ class Session:
         nonce = exchange.headers.get("replay-nonce", "")
         if exchange.status in _WORTH_REPEATING:
             raise Unreachable(f"newNonce answers with HTTP status {exchange.status}")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,1024}", nonce):
+        if not _NONCE.fullmatch(nonce):
             raise MalformedAnswer(f"{url}: the CA's answer {exchange.status} has no usable Replay-Nonce")
         return nonce
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import urllib3
@@ -23,8 +24,6 @@ LARGEST_BODY = 1 << 20
 """Octets; the largest chain or order that a CA sends is some 20 KiB."""
 
 _CONNECT_SECONDS = 10.0
-_SILENCE_SECONDS = 30.0
-_EXCHANGE_SECONDS = 60.0
 
 
 class Unreachable(Exception):
@@ -44,33 +43,40 @@ class Exchange:
 
 
 @contextlib.contextmanager
-def _time_limit(sock: socket.socket | None) -> Iterator[None]:
-    """Shut a socket down when the exchange's limit passes: whoever reads from it sees its end."""
+def _time_limit(connection: HTTPConnection) -> Iterator[None]:
+    """Shut a connection's socket down after twice its read timeout, and raise then: whoever reads sees an early end.
+
+    Raising is needed since http.client takes headers that end early for all the headers there are.
+    """
+    sock, seconds, passed = connection.sock, 2 * (connection.timeout or 0), threading.Event()
 
     def shut_down() -> None:
+        passed.set()
         with contextlib.suppress(OSError):
             if sock is not None:
                 # not sock.shutdown: an SSLSocket's drops its TLS state, which the reading thread is using
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    timer = threading.Timer(_EXCHANGE_SECONDS, shut_down)
+    timer = threading.Timer(seconds, shut_down)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+    if passed.is_set():
+        raise TimeoutError(f"the answer's head took over {seconds:.0f} s")
 
 
 class _HttpConnection(HTTPConnection):
     def getresponse(self) -> Any:
-        with _time_limit(self.sock):
+        with _time_limit(self):
             return super().getresponse()
 
 
 class _HttpsConnection(HTTPSConnection):
     def getresponse(self) -> Any:
-        with _time_limit(self.sock):
+        with _time_limit(self):
             return super().getresponse()
 
 
@@ -83,9 +89,13 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 
 class Transport:
-    """Connections to one CA, kept open between requests. ``ca_bundle`` replaces the system's roots."""
+    """Connections to one CA, kept open between requests. ``ca_bundle`` replaces the system's roots.
 
-    def __init__(self, ca_bundle: str | None, user_agent: str) -> None:
+    ``silence`` is how long the CA may say nothing; an answer's head and its body may each take twice that in all.
+    """
+
+    def __init__(self, ca_bundle: str | None, user_agent: str, silence: timedelta = timedelta(seconds=30)) -> None:
+        self._silence = silence.total_seconds()
         try:
             context = ssl.create_default_context(cafile=ca_bundle)
         except OSError as error:  # ssl.SSLError is one
@@ -96,7 +106,7 @@ class Transport:
             maxsize=1,
             retries=False,
             ssl_context=context,
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS),
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=self._silence),
             # RFC 8555 section 6.1: User-Agent MUST, Accept-Language SHOULD
             headers={"User-Agent": f"{user_agent} urllib3", "Accept-Language": "en"},
         )
@@ -123,7 +133,9 @@ class Transport:
             )
             try:
                 answer = Exchange(
-                    response.status, {name.lower(): value for name, value in response.headers.items()}, _read(response)
+                    response.status,
+                    {name.lower(): value for name, value in response.headers.items()},
+                    _read(response, 2 * self._silence),
                 )
             except BaseException:
                 response.close()
@@ -141,17 +153,16 @@ class Transport:
         return answer
 
 
-def _read(response: urllib3.BaseHTTPResponse) -> bytes:
-    deadline = (
-        time.monotonic() + _EXCHANGE_SECONDS
-    )  # real time, as the sockets' own limits are; nothing is decided by it
+def _read(response: urllib3.BaseHTTPResponse, seconds: float) -> bytes:
+    # real time, as the sockets' own limits are: nothing but patience is decided by it
+    deadline = time.monotonic() + seconds
     body = bytearray()
     while chunk := response.read1(1 << 16):
         body += chunk
         if len(body) > LARGEST_BODY:
             raise MalformedAnswer(f"the CA's answer is over {LARGEST_BODY >> 20} MiB; is the directory's URL right?")
         if time.monotonic() > deadline:
-            raise Unreachable(f"the answer took over {_EXCHANGE_SECONDS:.0f} s")
+            raise Unreachable(f"the answer took over {seconds:.0f} s")
     return bytes(body)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from danelaw.acme.account import Account
-from danelaw.acme.jws import AccountKey, key_authorization
+from danelaw.acme.jws import AccountPublicKey, key_authorization
 from danelaw.acme.messages import Authorization, Challenge, parse_authorization
 from danelaw.acme.problem import AcmeProblem, MalformedAnswer, Problem, plain
 from danelaw.errors import DanelawError, Refused, RetryLater
@@ -58,7 +58,7 @@ class _Task:
 
 
 def validate(
-    urls: Sequence[str], account: Account, key: AccountKey, solver: Solver, clock: Clock, progress: Progress
+    urls: Sequence[str], account: Account, key: AccountPublicKey, solver: Solver, clock: Clock, progress: Progress
 ) -> None:
     """Make every authorization of an order valid; those that are valid already cost one look each.
 
