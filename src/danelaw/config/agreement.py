@@ -44,7 +44,7 @@ def check_paths(
     """Report files that two deployments write, that danelaw reads, or that lie in its state."""
     written: dict[str, Spot] = {}
     sources = {_place(path): what for path, what in read.items()}
-    state = _place(state_dir)
+    state = os.path.realpath(state_dir)
     for certificate in certificates:
         for deployment in certificate.deployments:
             for draft in deployment.files:
@@ -84,13 +84,13 @@ def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> No
             at = draft.claim.endpoint.host, draft.claim.endpoint.port
             first = own.setdefault(at, draft)
             if first is not draft:
-                same = _difference(first.claim, draft.claim) is None and first.claim.prune == draft.claim.prune
-                if not same:
+                differ = _difference(first, draft) is not None or first.claim.prune != draft.claim.prune
+                if differ and first.sound and draft.sound:
                     found = f"{draft.claim.endpoint} for the second time, and not as in {first.spot.where}"
                     report.problem(draft.spot, found, "one table for each host and port of a certificate")
                 continue
             other = everywhere.setdefault(at, draft)
-            different = _difference(other.claim, draft.claim)
+            different = _difference(other, draft)
             if different is not None:
                 here, there = different
                 report.problem(
@@ -101,11 +101,14 @@ def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> No
         _check_proven(report, certificate, own)
 
 
-def _difference(one: TlsaClaim, two: TlsaClaim) -> tuple[str, str] | None:
+def _difference(first: ClaimDraft, second: ClaimDraft) -> tuple[str, str] | None:
     """Return in words what two claims of one owner name differ in: of the second, then of the first."""
-    if set(one.records) != set(two.records) and one.records and two.records:
-        return f"records {_records(two.records)}", f"{_records(one.records)}"
-    if one.publisher != two.publisher and one.publisher and two.publisher:
+    one, two = first.claim, second.claim
+    if not (first.sound and second.sound):
+        return None
+    if set(one.records) != set(two.records):
+        return f"records {_records(two.records)}", _records(one.records)
+    if one.publisher != two.publisher:
         return f"dns {quote(two.publisher)}", quote(one.publisher)
     if one.ttl != two.ttl:
         return f"ttl {two.ttl}", str(one.ttl)

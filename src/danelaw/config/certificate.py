@@ -70,6 +70,8 @@ class CertificateDraft:
 
 def read_certificate(name: str, table: Table, around: Surroundings) -> CertificateDraft:
     """Return a certificate; everything that does not fit is reported in the table's report."""
+    if (draft := _unquoted(name, table)) is not None:
+        return draft
     table.not_yet(NOT_YET)
     names = _names(table)
     key = table.get("key", kinds.secret_file(around.folder))
@@ -99,6 +101,26 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
         _key_reaches_a_service(table, draft)
     table.finish()
     return draft
+
+
+def _unquoted(name: str, table: Table) -> CertificateDraft | None:
+    """Report ``[certificate.example.org]``, for TOML a table ``org`` in a table ``example``; None where it is not."""
+    if table.has("names"):
+        return None
+    paths = [path for key in table.keys if (path := _path_to_names(f"{name}.{key}", table.peek(key), 5)) is not None]
+    for path in paths:
+        found = f"the name {path} without quotes, so that each dot begins another table"
+        table.report.problem(table.spot, found, f'[certificate."{path}"], and so in every header below it')
+    return CertificateDraft(table.spot, CertificateSpec(name, (), "", Http01())) if paths else None
+
+
+def _path_to_names(path: str, value: object, depth: int) -> str | None:
+    if not isinstance(value, dict) or depth == 0:
+        return None
+    if "names" in value:
+        return path
+    deeper = (_path_to_names(f"{path}.{key}", inner, depth - 1) for key, inner in value.items())
+    return next((found for found in deeper if found is not None), None)
 
 
 def _names(table: Table) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from danelaw.config import files, kinds
 from danelaw.config.agreement import agree
 from danelaw.config.certificate import CertificateDraft, Surroundings, read_certificate
 from danelaw.config.sections import read_authoritative, read_ca, read_connect, read_publisher, read_resolver
-from danelaw.config.table import Report, Spot, Table, describe
+from danelaw.config.table import TOP_KEYS, Report, Spot, Table, describe
 from danelaw.errors import ConfigError, Problem
 from danelaw.model import CaSpec, Desired, PublisherSpec, ResolverSpec
 
@@ -145,7 +145,7 @@ def _merge(report: Report, parsed: Mapping[str, dict[str, object]]) -> Merged:
             else:
                 merged.whole[section] = table
     for other in others:  # conf.d adds tables; what is no table is the first file's to say
-        for key in ("state_dir", "lookup_margin", "history"):
+        for key in TOP_KEYS:
             if other.has(key):
                 other.raw(key)
                 other.problem(key, "a setting outside the main file", f"it in {main.spot.file}")

@@ -18,6 +18,9 @@ from danelaw.errors import Problem
 
 T = TypeVar("T")
 
+TOP_KEYS = ("state_dir", "lookup_margin", "history")
+"""The keys that stand before the first table, where TOML makes it easy to write them behind it."""
+
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -64,7 +67,8 @@ class Report:
 
 
 def _add(problems: list[Problem], spot: Spot, found: str, expected: str) -> None:
-    problem = Problem(spot.file, _safe(spot.where) or "the file", _safe(found), _safe(expected))
+    file = "".join(c if c.isprintable() else "?" for c in spot.file)  # a path may hold bytes that are no text
+    problem = Problem(file, _safe(spot.where) or "the file", _safe(found), _safe(expected))
     if problem not in problems:
         problems.append(problem)
 
@@ -125,6 +129,10 @@ class Table:
     def has(self, key: str) -> bool:
         """Return whether the key stands in the table, well-formed or not."""
         return key in self._data
+
+    def peek(self, key: str) -> object:
+        """Return a value as TOML gave it, without asking for it. None where it is absent."""
+        return self._data.get(key)
 
     def raw(self, key: str) -> object:
         """Return a value as TOML gave it, and count it as asked for. None where it is absent."""
@@ -229,7 +237,9 @@ class Table:
     def finish(self) -> None:
         """Report every key that nobody asked for."""
         for key in self._data:
-            if key not in self._asked:
+            if key in TOP_KEYS and key not in self._asked:
+                self.problem(key, "a key that is not this table's", "it before the first table of the main file")
+            elif key not in self._asked:
                 hint = did_you_mean(key, self._asked)
                 self.problem(
                     key, f"an unknown key{hint}", "one of " + ", ".join(sorted(set(self._asked) - self._not_yet))

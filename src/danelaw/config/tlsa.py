@@ -18,10 +18,11 @@ _PORTS = '[25, { port = 2525, protocol = "smtp" }]'
 
 @dataclass(frozen=True, slots=True)
 class ClaimDraft:
-    """A claim with the place of its ``tlsa`` table. ``publisher`` is "" where it could not be told."""
+    """A claim with the place of its ``tlsa`` table. ``sound`` is False where a value of it did not fit."""
 
     spot: Spot
     claim: TlsaClaim
+    sound: bool = True
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ def read_tlsa(certificate: str, names: tuple[str, ...], table: Table, publishers
     for host in dict.fromkeys(hosts):
         for port, protocol in ports.items():
             claim = TlsaClaim(certificate, Endpoint(host, port, protocol), records, publisher, ttl, prune)
-            draft.claims.append(ClaimDraft(table.spot, claim))
+            draft.claims.append(ClaimDraft(table.spot, claim, sound=not table.faulty))
     return draft
 
 

@@ -207,6 +207,13 @@ def test_certificates_that_contradict_each_other(tmp_path: Path, old: str, new: 
     assert problem.where.startswith("certificate.ecdsa")
 
 
+def test_a_value_that_does_not_fit_contradicts_nothing(tmp_path: Path) -> None:
+    config = EXAMPLE.replace("ttl = 3600", "ttl = 1800") + BESIDE.replace("ports = [25]", 'ports = [25]\nttl = "1800"')
+    with pytest.raises(ConfigError) as caught:
+        load(make_site(tmp_path, config))
+    assert [p.where for p in caught.value.problems] == ["certificate.ecdsa.tlsa[0].ttl"]
+
+
 def test_two_ways_to_one_path(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("etc")
     with pytest.raises(ConfigError, match="writes too"):

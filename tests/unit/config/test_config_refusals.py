@@ -65,6 +65,7 @@ ROWS = [
     ('timeout = "90s"', 'timeout = "90"', "timeout", '"90"', "a duration"),
     ('timeout = "90s"', 'timeout = "0s"', "timeout", '"0s"', "1s to 3650d"),
     ('timeout = "90s"', 'timeout = "999999999w"', "timeout", '"999999999w"', "1s to 3650d"),
+    (TTL, 'ttl = 3600\nstate_dir = "x"', "tlsa[0].state_dir", "not this table's", "before the first table"),
     # -- files
     (KEY, 'key = "private/other.pem"', "key", "private/other.pem: No such file", "that is there"),
     (KEY, 'key = "private"', "key", "which is no file", "a file"),
@@ -418,3 +419,15 @@ def test_sections_that_are_no_tables(tmp_path: Path) -> None:
         "certificate.x.deploy = [1]",
     ):
         assert problems_of(tmp_path, line + "\n")
+
+
+def test_a_name_with_dots_needs_quotes(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, EXAMPLE.replace('certificate."example.org"', "certificate.example.org"))
+    assert [p.where for p in problems] == ["certificate.example"]
+    assert "the name example.org without quotes" in problems[0].found
+    assert '[certificate."example.org"]' in problems[0].expected
+
+
+def test_tables_nested_without_end_are_refused_in_words(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, f"[certificate{'.a' * 5000}]\n")
+    assert ("certificate.a.a", "an unknown key") in {(p.where, p.found) for p in problems}
