@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from danelaw.model import Chain
 from danelaw.pki import chain_from_der
@@ -46,9 +47,22 @@ class StandingClock:
 
 
 @cache
+def leaf_key() -> ec.EllipticCurvePrivateKey:
+    """Return the key of every leaf that `chain_of` makes."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def write_leaf_key(path: Path) -> str:
+    """Write `leaf_key` where a config could name it; return the path."""
+    path.touch(mode=0o600)
+    path.write_bytes(leaf_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return str(path)
+
+
+@cache
 def chain_of(name: str) -> Chain:
-    """Return a chain of a leaf for ``name`` and the CA that signed it."""
-    ca_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    """Return a chain of a leaf for ``name`` over `leaf_key` and the CA that signed it."""
+    ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test CA")])
 
     def certificate(subject: x509.Name, key: ec.EllipticCurvePrivateKey, names: list[str]) -> bytes:
@@ -66,10 +80,10 @@ def chain_of(name: str) -> Chain:
             builder = builder.add_extension(san, critical=False)
         return builder.sign(ca_key, SHA256()).public_bytes(Encoding.DER)
 
-    return chain_from_der([certificate(x509.Name([]), leaf_key, [name]), certificate(ca_name, ca_key, [])])
+    return chain_from_der([certificate(x509.Name([]), leaf_key(), [name]), certificate(ca_name, ca_key, [])])
 
 
-def in_child(work: Callable[[], None]) -> int:
+def in_child(work: Callable[[], object]) -> int:
     """Run ``work`` in a forked process; return its wait status: 0 where it finished, a signal's where it was killed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking is the point; the child execs nothing
@@ -86,7 +100,7 @@ def in_child(work: Callable[[], None]) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def killed_at(nth: int, work: Callable[[], None]) -> bool:
+def killed_at(nth: int, work: Callable[[], object]) -> bool:
     """Run ``work`` in a process that is killed just before its ``nth`` file-system call; False where it got through."""
     left = nth
 

@@ -8,6 +8,7 @@ from danelaw.deploy import commands, files, generations
 from danelaw.deploy.addresses import interface_addresses, normal
 from danelaw.deploy.generations import Generations
 from danelaw.deploy.keys import Keys
+from danelaw.errors import UnsafePlan
 from danelaw.model import CertificateSpec, Chain, Clock, Deployment, Generation, KeyFact
 
 
@@ -38,8 +39,14 @@ class LocalHost:
     def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
         """Write generation ``n`` where no service reads it, and generation 0 of what stands there at the first time.
 
-        Idempotent. Raises `Refused`, `RetryLater`, `StateCorrupt`.
+        Idempotent. Raises `Refused`, `RetryLater`, `StateCorrupt`; `UnsafePlan` where the chain is not over the key: no
+        service would start with the two.
         """
+        if deployment.has_key and chain.spki_sha256 != key.spki_sha256:
+            raise UnsafePlan(
+                "a key is deployed with its own certificate",
+                f"the certificate {chain.leaf_sha256[:16]}… is over another key than {key.path}",
+            )
         return self._generations.stage(deployment, n, chain, self._keys.pem(key) if deployment.has_key else None)
 
     def generation(self, deployment: Deployment, n: int) -> Generation:

@@ -6,6 +6,7 @@ SQLite would take two NULLs for different values: there it is the empty string.
 """
 
 import sqlite3
+from collections.abc import Sequence
 
 from danelaw.errors import StateCorrupt
 
@@ -94,20 +95,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1,)
 """Statements that lead from version n to n + 1, by n."""
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
+def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
     """Take the file to the newest version, in one transaction.
 
     Raises `StateCorrupt` where it is another program's or a newer danelaw's; `sqlite3.Error` where it cannot be read.
     """
-    if _version(connection, path) == len(MIGRATIONS):
+    if _version(connection, path, len(migrations)) == len(migrations):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statements in MIGRATIONS[_version(connection, path) :]:  # again: another process may have been faster
+        # Asked again: another process may have been faster.
+        for statements in migrations[_version(connection, path, len(migrations)) :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -115,14 +117,14 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _version(connection: sqlite3.Connection, path: str) -> int:
+def _version(connection: sqlite3.Connection, path: str, newest: int) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
     if application != APPLICATION_ID and not (empty and application == 0 and version == 0):
         raise StateCorrupt(f"{path}: a database of another program; give state_dir a folder of its own")
-    if not 0 <= version <= len(MIGRATIONS):
+    if not 0 <= version <= newest:
         raise StateCorrupt(
-            f"{path}: written by a newer danelaw (schema {version}, this one knows {len(MIGRATIONS)}); install that one"
+            f"{path}: written by a newer danelaw (schema {version}, this one knows {newest}); install that one"
         )
     return version

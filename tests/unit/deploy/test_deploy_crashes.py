@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from danelaw import pki
 from danelaw.deploy import LocalHost
 from danelaw.model import CertificateSpec, Deployment, FileSpec, Generation, Http01, KeyFact
-from local_state import StandingClock, chain_of, killed_at
+from local_state import StandingClock, chain_of, killed_at, write_leaf_key
 
 SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
 OLD, NEW, NEWER = chain_of("old.test"), chain_of("new.test"), chain_of("newer.test")
@@ -25,6 +26,7 @@ class World:
         self.etc = folder / "etc"
         self.host = LocalHost(str(folder / "state"), "h", StandingClock())
         self.etc.mkdir(parents=True)
+        self.spec = replace(SPEC, key=write_leaf_key(folder / "live.key"))
 
     def deployment(self, files: int) -> Deployment:
         specs = (
@@ -50,7 +52,7 @@ def at_every_call(
     for nth in range(1, LIMIT):
         world = World(tmp_path / str(nth))
         prepare(world)
-        was_killed = killed_at(nth, lambda world=world: work(world))  # type: ignore[misc] # bound, not a parameter
+        was_killed = killed_at(nth, partial(work, world))
         world.assert_no_key_is_open()
         check(world)
         shutil.rmtree(world.folder)
@@ -110,7 +112,7 @@ def prepared(world: World, files: int, upto: int) -> tuple[Deployment, KeyFact, 
     deployment = world.deployment(files)
     (world.etc / "all.pem").write_text(pki.chain_pem(OLD))
     (world.etc / "all.pem").chmod(0o640)
-    key = world.host.take_key(SPEC)
+    key = world.host.take_key(world.spec)
     generations = []
     for n, chain in enumerate((NEW, NEWER)[:upto], 1):
         generations.append(world.host.stage(deployment, n, chain, key))
@@ -129,10 +131,10 @@ def test_staging(tmp_path: Path, files: int, upto: int) -> None:
         live.update(world.contents(deployment))
 
     def work(world: World) -> None:
-        world.host.stage(world.deployment(files), upto + 1, NEWER, world.host.take_key(SPEC))
+        world.host.stage(world.deployment(files), upto + 1, NEWER, world.host.take_key(world.spec))
 
     def check(world: World) -> None:
-        deployment, key = world.deployment(files), world.host.take_key(SPEC)
+        deployment, key = world.deployment(files), world.host.take_key(world.spec)
         assert world.contents(deployment) == live, "staging touched what services read"
         generation = world.host.stage(deployment, upto + 1, NEWER, key)
         assert set(generation.files) == {f.path for f in deployment.files}
@@ -184,11 +186,11 @@ def test_replacing_what_nobody_heard_of(tmp_path: Path) -> None:
         world.host.stage(deployment, 2, OLD, key)
 
     def work(world: World) -> None:
-        world.host.stage(world.deployment(3), 2, NEWER, world.host.take_key(SPEC))
+        world.host.stage(world.deployment(3), 2, NEWER, world.host.take_key(world.spec))
 
     def check(world: World) -> None:
         deployment = world.deployment(3)
-        generation = world.host.stage(deployment, 2, NEWER, world.host.take_key(SPEC))
+        generation = world.host.stage(deployment, 2, NEWER, world.host.take_key(world.spec))
         world.host.activate(deployment, generation)
         assert world.host.live(deployment) == generation.files
         no_leftovers(world)

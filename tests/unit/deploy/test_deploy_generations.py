@@ -11,9 +11,9 @@ import pytest
 
 from danelaw import pki
 from danelaw.deploy import LocalHost
-from danelaw.errors import DanelawError, Refused, StateCorrupt
+from danelaw.errors import DanelawError, Refused, StateCorrupt, UnsafePlan
 from danelaw.model import CertificateSpec, Chain, Deployment, FileSpec, Generation, Http01, KeyFact
-from local_state import NOW, StandingClock, chain_of
+from local_state import NOW, StandingClock, chain_of, write_leaf_key
 
 SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
 OLD, NEW, NEWER = chain_of("old.test"), chain_of("new.test"), chain_of("newer.test")
@@ -28,8 +28,8 @@ def host(tmp_path: Path) -> LocalHost:
 
 
 @pytest.fixture
-def key(host: LocalHost) -> KeyFact:
-    return host.take_key(SPEC)
+def key(host: LocalHost, tmp_path: Path) -> KeyFact:
+    return host.take_key(replace(SPEC, key=write_leaf_key(tmp_path / "live.key")))
 
 
 @pytest.fixture
@@ -135,6 +135,16 @@ def test_a_generation_that_nobody_heard_of_is_replaced_unless_it_is_live(
     with pytest.raises(StateCorrupt, match="is live"):
         host.stage(several, 1, NEW, key)
     assert host.live(several) == generation.files
+
+
+def test_a_key_and_another_key_s_certificate_are_not_staged_together(
+    host: LocalHost, one: Deployment, several: Deployment
+) -> None:
+    other = host.take_key(SPEC)  # a key of its own is made
+    with pytest.raises(UnsafePlan, match="over another key"):
+        host.stage(one, 1, NEW, other)
+    without_key = replace(several, files=several.files[:1])
+    assert host.stage(without_key, 1, NEW, other).leaf_sha256 == NEW.leaf_sha256
 
 
 def test_generation_zero_is_taken_once(host: LocalHost, one: Deployment, key: KeyFact, etc: Path) -> None:
