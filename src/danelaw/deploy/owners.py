@@ -1,14 +1,21 @@
 """Whether a path can be written and owned as asked: found out before anything is changed, and said in words."""
 
+import fcntl
 import grp
 import os
 import pwd
+import re
 import stat
+import sys
 from pathlib import Path
 
 from danelaw.deploy import files
 from danelaw.errors import Refused
 from danelaw.model import FileSpec
+
+_FS_IOC_GETFLAGS = 0x80086601  # _IOR('f', 1, long) where long has 8 bytes; elsewhere the call fails and nothing is said
+_IMMUTABLE = 0x10
+_APPEND_ONLY = 0x20
 
 
 def uid(owner: str, path: str) -> int:
@@ -39,9 +46,8 @@ def problems(spec: FileSpec, own_link: str | None, state_dir: Path) -> list[str]
     path = Path(spec.path)
     if state_dir == path or state_dir in path.parents:
         return [f"{path}: is inside state_dir ({state_dir}), which is danelaw's own; deploy elsewhere"]
-    found = folder_problems(path.parent, str(path))
-    if not found:
-        found += _standing_problems(path, own_link)
+    # The attributes first: what else there is to say may only be their effect.
+    found = _fixed_problems(path) or folder_problems(path.parent, str(path)) or _standing_problems(path, own_link)
     found += _owner_problems(spec)
     if spec.mode is not None and "key" in spec.parts and spec.mode & 0o007:
         found.append(f"{path}: mode {spec.mode:04o} gives a key to the whole world; use 0640 or 0600")
@@ -97,6 +103,44 @@ def _standing_problems(path: Path, own_link: str | None) -> list[str]:
     if standing is not None and standing.ownership.mode & 0o004 and b"PRIVATE KEY-----" in standing.data:
         return [exposed(str(path), standing.ownership.mode)]
     return []
+
+
+def _fixed_problems(path: Path) -> list[str]:
+    """Return what keeps even root from a rename: a file that is a mount of its own, or an attribute of chattr(1)."""
+    if str(path) in _mount_points():
+        return [f"{path}: is mounted by itself, so it cannot be replaced; mount its folder instead"]
+    return [
+        f"{path}: {fixed} has the attribute {'i' if flags & _IMMUTABLE else 'a'}; chattr -ia it"
+        for fixed in (path.parent, path)
+        if (flags := _attributes(fixed)) & (_IMMUTABLE | _APPEND_ONLY)
+    ]
+
+
+def _mount_points() -> frozenset[str]:
+    """Return where file systems, folders and files are mounted (proc(5), mountinfo field 5, octal escapes undone)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(
+        re.sub(rb"\\(\d{3})", lambda octal: bytes([int(octal[1], 8)]), line.split(b" ")[4]).decode("utf-8", "replace")
+        for line in lines
+        if line.count(b" ") > 4
+    )
+
+
+def _attributes(path: Path) -> int:
+    """Return a file's inode flags (ioctl_iflags(2)); 0 where the file system has none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, bytes(8))[:4], sys.byteorder)
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
 
 
 def _owner_problems(spec: FileSpec) -> list[str]:

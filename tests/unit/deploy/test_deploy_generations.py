@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -444,6 +445,36 @@ def test_a_read_only_file_system_is_seen_through_root_s_eyes(host: LocalHost, ke
         return
     deployment = Deployment("example", (FileSpec(f"{read_only}/cert.pem", ("cert",)),), ())
     assert "mounted read-only" in problems_of(host, deployment, key)
+
+
+@as_root
+@pytest.mark.parametrize("attribute", ["i", "a"])
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_an_attribute_that_stops_even_root(
+    host: LocalHost, one: Deployment, key: KeyFact, etc: Path, attribute: str, what: str
+) -> None:
+    (etc / "all.pem").touch(mode=0o600)
+    fixed = etc / "all.pem" if what == "file" else etc
+    subprocess.run(["chattr", f"+{attribute}", str(fixed)], check=True)
+    try:
+        assert f"{fixed} has the attribute {attribute}; chattr -ia it" in problems_of(host, one, key)
+    finally:
+        subprocess.run(["chattr", f"-{attribute}", str(fixed)], check=True)
+    assert list(host.writable(one)) == []
+
+
+@as_root
+def test_a_file_that_is_mounted_by_itself(host: LocalHost, one: Deployment, key: KeyFact, etc: Path) -> None:
+    folder = etc / "with space"
+    folder.mkdir()
+    (folder / "all.pem").touch(mode=0o600)
+    deployment = replace(one, files=(replace(one.files[0], path=str(folder / "all.pem")),))
+    assert list(host.writable(deployment)) == []
+    subprocess.run(["mount", "--bind", str(folder / "all.pem"), str(folder / "all.pem")], check=True)
+    try:
+        assert "is mounted by itself" in problems_of(host, deployment, key)
+    finally:
+        subprocess.run(["umount", str(folder / "all.pem")], check=True)
 
 
 def test_live_tells_what_cannot_be_read_apart_from_what_is_absent(host: LocalHost, several: Deployment) -> None:
