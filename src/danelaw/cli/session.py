@@ -47,7 +47,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 def _config(arguments: argparse.Namespace) -> Config:
     config = load(arguments.config)
-    if not arguments.quiet:
+    if not arguments.quiet and arguments.command in {"plan", "apply"}:
         for warning in config.warnings:
             sys.stderr.write(f"danelaw: warning: {warning}\n")
     return config

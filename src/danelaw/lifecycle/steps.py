@@ -198,7 +198,7 @@ def _why_due(case: Case, spec: CertificateSpec, spki_sha256: str) -> str | None:
     row = current_chain(case.facts, spec, spki_sha256, case.now)
     if intent is not None and (row is None or row.obtained_at < intent.asked_at):
         return f"a renewal was asked for by {intent.by}"
-    if row is not None:
+    if row is not None and not _revoked_since(case.facts, spec, row):
         return None if renewal_at(row.chain) > case.now else f"its certificate ends {row.chain.not_after:%Y-%m-%d}"
     ours = [row for row in case.facts.chains if row.certificate == spec.name and row.chain.spki_sha256 == spki_sha256]
     if not ours:
@@ -208,6 +208,17 @@ def _why_due(case: Case, spec: CertificateSpec, spki_sha256: str) -> str | None:
     if missing:
         return f"its certificate lacks {', '.join(missing)}"
     return "its certificate was revoked" if newest.revoked_at else "its certificate has expired"
+
+
+def _revoked_since(facts: Facts, spec: CertificateSpec, row: ChainFact) -> bool:
+    """Tell whether a newer certificate was revoked: then an older one may stand in for it, and a new one is due."""
+    return any(
+        other.certificate == spec.name
+        and other.chain.spki_sha256 == row.chain.spki_sha256
+        and other.revoked_at is not None
+        and other.obtained_at > row.obtained_at
+        for other in facts.chains
+    )
 
 
 def _deploy(case: Case) -> Answers:

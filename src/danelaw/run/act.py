@@ -42,6 +42,10 @@ KINDS: dict[type[Step], str] = {
 """What an effect of a step is called in the store."""
 
 
+LONGEST = 120
+"""Characters of what a command that worked said: a dump of a whole configuration is no evidence."""
+
+
 def subject_of(step: Step) -> str:
     """Return what a step is about: a certificate, an owner name or a deployment."""
     match step:
@@ -137,8 +141,8 @@ def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple
     deployment, said = _deployment(desired, step), []
     for argv in (deployment.test, deployment.reload):
         if argv:
-            output = rings.host.run(argv, deployment.timeout)
-            said.append(f"{' '.join(argv)}: {output or 'ok'}")
+            output = rings.host.run(argv, deployment.timeout).splitlines()
+            said.append(f"{' '.join(argv)}: {output[-1][:LONGEST] if len(output) == 1 else 'ok'}")
     generation = replace(_generation(facts, step), reloaded_at=rings.clock.now(), proven_at=None)
     return [generation], "; ".join(said), None
 
@@ -196,12 +200,18 @@ def describe(step: Step) -> str:
         case Publish():
             return f"publish at {step.owner}"
         case Stage():
-            return f"{step.certificate}: stage generation {step.n} of {step.deployment}"
+            return f"{step.certificate}: stage generation {step.n} of {shown(step.deployment)}"
         case Activate() if step.back:
-            return f"{step.certificate}: put generation {step.n} of {step.deployment} back"
+            return f"{step.certificate}: put generation {step.n} of {shown(step.deployment)} back"
         case Activate():
-            return f"{step.certificate}: go live with generation {step.n} of {step.deployment}"
+            return f"{step.certificate}: go live with generation {step.n} of {shown(step.deployment)}"
         case Reload():
-            return f"{step.certificate}: test and reload what reads {step.deployment}"
+            return f"{step.certificate}: test and reload what reads {shown(step.deployment)}"
         case Prove():
-            return f"{step.certificate}: prove {step.deployment}"
+            return f"{step.certificate}: prove {shown(step.deployment)}"
+
+
+def shown(deployment: str) -> str:
+    """Return a deployment's first path, and how many more it has."""
+    first, *more = deployment.split(" ")
+    return f"{first} and {len(more)} more" if more else first

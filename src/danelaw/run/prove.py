@@ -89,5 +89,12 @@ def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -
 
 
 def _evidence(requests: Iterable[ProbeRequest]) -> str:
-    places = ", ".join(f"{request.endpoint} at {request.address}" for request in requests)
-    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times: {places}"
+    ports: dict[str, dict[int, None]] = {}
+    addresses: dict[str, dict[str, None]] = {}
+    for request in requests:
+        ports.setdefault(request.endpoint.host, {})[request.endpoint.port] = None
+        addresses.setdefault(request.endpoint.host, {})[request.address] = None
+    places = "; ".join(
+        f"{host}:{','.join(map(str, ports[host]))} at {', '.join(sorted(addresses[host]))}" for host in ports
+    )
+    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}"

@@ -40,7 +40,7 @@ def revoke(desired: Desired, rings: Rings, name: str | None, chain: Chain | None
         )
     if live_at and not yes:
         raise Refused(
-            f"certificate {row.chain.leaf_sha256[:16]}… of {row.certificate} is live at {', '.join(live_at)}; "
+            f"certificate {row.chain.leaf_sha256[:16]}… of {row.certificate} is live at {_first(live_at)}; "
             "renew first (apply --force-renewal), or revoke it all the same with --yes"
         )
     rings.tell("step", f"{row.certificate}: revoke {row.chain.leaf_sha256[:16]}…: {reason}")
@@ -55,6 +55,12 @@ def revoke(desired: Desired, rings: Rings, name: str | None, chain: Chain | None
     rings.store.end(effect, "done", f"revoked: {reason}", now, done)
     rings.tell("done", f"revoked at {row.ca}")
     return Revoked(row.certificate, row.chain, bool(live_at))
+
+
+def _first(places: Sequence[str], most: int = 3) -> str:
+    """Return the first few places in words."""
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return ", ".join(places[:most]) + more
 
 
 def _row(desired: Desired, facts: Facts, name: str | None, chain: Chain | None) -> ChainFact:
@@ -96,4 +102,4 @@ def _live_at(desired: Desired, rings: Rings, facts: Facts, chain: Chain) -> Sequ
         for deployment in spec.deployments
         if (active := rollout(facts, spec, deployment, now).active) and active.leaf_sha256 == chain.leaf_sha256
     }
-    return sorted(presented | deployed)
+    return [*sorted(deployed), *sorted(presented)]
