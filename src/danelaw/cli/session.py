@@ -186,12 +186,15 @@ def _revoke(arguments: argparse.Namespace) -> int:
 
 def _tlsa(arguments: argparse.Namespace) -> int:
     from danelaw import dane, pki  # noqa: PLC0415 (start-up)
-    from danelaw.names import a_label, parse_host_port  # noqa: PLC0415 (start-up)
+    from danelaw.names import BadName, a_label, parse_host_port  # noqa: PLC0415 (start-up)
 
     owner = ""
     if arguments.endpoint:
-        host, port = parse_host_port(arguments.endpoint)
-        owner = f"_{port}._tcp.{a_label(host)}."
+        try:
+            host, port = parse_host_port(arguments.endpoint)
+            owner = f"_{port}._tcp.{a_label(host)}."
+        except BadName as error:
+            raise InputError(f"--endpoint: {error}") from error
     specs = [dane.parse_spec(text) for text in arguments.record or ["3 1 1"]]
     found = []
     for source_name in arguments.sources:
