@@ -17,6 +17,7 @@ import dns.message
 import dns.query
 
 ROOT, PRIMARY, SECONDARY, DEAD = "127.53.0.1", "127.53.0.2", "127.53.0.3", "127.53.0.9"
+RESOLVER, RESOLVER_PORT = "127.53.0.4", 5300
 GOOD = "a" * 64
 TSIG_SECRET = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="  # noqa: S105 - of these servers only
 ALGORITHMS = (
@@ -182,6 +183,13 @@ class DnsServers:
             f"  - domain: knot.test\n    storage: {self.zones}\n    file: knot.test\n    acl: update\n"
         )
 
+        (self.folder / "unbound.conf").write_text(
+            f'server:\n  interface: {RESOLVER}@{RESOLVER_PORT}\n  do-daemonize: no\n  username: ""\n  chroot: ""\n'
+            f'  directory: "{folder}"\n  pidfile: ""\n  use-syslog: no\n  num-threads: 1\n'
+            f'  root-hints: "{self.root_hints}"\n  trust-anchor-file: "{self.trust_anchor}"\n'
+            '  do-not-query-localhost: no\n  local-zone: "test." nodefault\n'
+        )
+
     def _named(self, name: str, address: str, body: str) -> None:
         (self.folder / f"{name}.conf").write_text(
             f'options {{ directory "{self.folder}"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }};\n'
@@ -192,8 +200,10 @@ class DnsServers:
         )
 
     def start(self, name: str) -> None:
-        """Start one of ``root``, ``primary`` and ``secondary``."""
-        if name == "secondary":
+        """Start one of ``root``, ``primary``, ``secondary`` and ``resolver`` (validating, on a port of its own)."""
+        if name == "resolver":
+            argv = ["unbound", "-d", "-p", "-c", str(self.folder / "unbound.conf")]
+        elif name == "secondary":
             argv = ["knotd", "-c", str(self.folder / "knot.conf")]
         else:
             argv = ["named", "-g", "-n", "1", "-U", "1", "-c", str(self.folder / f"{name}.conf")]
@@ -259,7 +269,7 @@ def own_network() -> Iterator[None]:
         assert libc.unshare(0x40000000) == 0, os.strerror(ctypes.get_errno())
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            for address in (ROOT, PRIMARY, SECONDARY):
+            for address in (ROOT, PRIMARY, SECONDARY, RESOLVER):
                 subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
             yield
         finally:

@@ -219,7 +219,7 @@ class Context:
             self._lib.ub_resolve_free(result)
 
     def _failed(self, error: int) -> Resolution:
-        if error == -10:  # UB_INITFAIL: the files are read at the first query
+        if error == -7:  # UB_INITFAIL: the files are read at the first query
             files = [f for f in (self._spec.trust_anchor, self._spec.root_hints) if f is not None]
             named = " or ".join(files) or "its built-in configuration"
             raise InputError(f"libunbound cannot start with {named}: {self._text(error)}")

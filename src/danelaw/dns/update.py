@@ -244,8 +244,9 @@ def _update(zone: Name, name: Name, expected: Sequence[TlsaRecord], wanted: Sequ
         before += [wire.record(name, wire.TLSA, wire.IN, 0, wire.tlsa_rdata(record)) for record in here]
     else:
         before.append(wire.record(name, wire.TLSA, wire.CLASS_NONE, 0))
-    # section 2.5.4: single records are deleted; 2.5.1: added. Records that stay are only added again to change the TTL
-    gone = [record for record in here if record not in to_be]
+    # section 2.5.4: single records are deleted; 2.5.1: added. Records that stay are left alone, unless the TTL is all
+    # that changes: then each is deleted and added again, for Knot keeps the TTL of a record that is only added again
+    gone = here if here == to_be else [record for record in here if record not in to_be]
     new = to_be if here == to_be else [record for record in to_be if record not in here]
     changes = [wire.record(name, wire.TLSA, wire.CLASS_NONE, 0, wire.tlsa_rdata(record)) for record in gone]
     changes += [wire.record(name, wire.TLSA, wire.IN, ttl, wire.tlsa_rdata(record)) for record in new]
