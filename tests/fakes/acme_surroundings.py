@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 
@@ -73,7 +73,7 @@ class MemorySolver:
         return self.answers.get((domain, token))
 
 
-def new_csr(*names: str, key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+def new_csr(*names: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> bytes:
     """Return a CSR over a new P-256 key (or ``key``) for DNS names, DER."""
     builder = x509.CertificateSigningRequestBuilder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]))
     alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])

@@ -12,6 +12,7 @@ from typing import Self
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from danelaw.acme import AcmeAuthority, ListenerSolver, WebrootSolver
 from danelaw.acme.account import account_folder
@@ -104,9 +105,16 @@ def test_an_order_by_webroot_leaves_nothing_behind_and_openssl_accepts_the_chain
     assert list(webroot.iterdir()) == []
 
 
-def test_an_order_by_our_own_listener(ca: Pebble, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "key",
+    [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())],
+    ids=["rsa2048", "p384"],
+)
+def test_an_order_by_our_own_listener(
+    ca: Pebble, tmp_path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+) -> None:
     with ListenerSolver([("127.0.0.1", ca.http_port)]) as solver, Bench(ca, tmp_path) as bench:
-        order, _ = bench.issue(new_csr(*NAMES), solver)
+        order, _ = bench.issue(new_csr(*NAMES, key=key), solver)
     assert order.chain_pem is not None
     verify_with_openssl(order.chain_pem, ca.roots_pem, tmp_path, NAMES[0])
 

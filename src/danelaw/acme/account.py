@@ -134,7 +134,7 @@ class Account:
                 return None
             raise
         document = answer.document()
-        if document.get("status") in {"deactivated", "revoked"}:
+        if document.get("status") in ("deactivated", "revoked"):
             raise Refused(
                 f"{self._ca.name}: our account {answer.location()} is {document['status']}; "
                 f"move {self._path.parent} away to have a new one"

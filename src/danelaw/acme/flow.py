@@ -20,7 +20,7 @@ from danelaw.acme.jws import base64url
 from danelaw.acme.messages import Order, parse_order
 from danelaw.acme.problem import AcmeProblem, MalformedAnswer, Problem, failure, plain
 from danelaw.acme.protocol import Answer, Session, forgotten
-from danelaw.acme.validation import Poll, validate
+from danelaw.acme.validation import Poll, failure_of, look, validate
 from danelaw.errors import InputError, Refused
 from danelaw.model import CaSpec, Clock, OrderState, Progress, Solver
 
@@ -106,7 +106,11 @@ class AcmeAuthority:
         if current.status == "pending":
             if solver is None:
                 return self._state(current, order)
-            validate(current.authorizations, account, session.key.public_key(), solver, self._clock, self._progress)
+            authorizations = look(current.authorizations, account)
+            dead = failure_of(authorizations)
+            if dead is not None:  # nothing that we do makes such an order ready, whatever the CA calls it
+                return replace(order, status="invalid", problem=str(dead))
+            validate(authorizations, account, session.key.public_key(), solver, self._clock, self._progress)
             return self._state(self._settled(*self._look(order.url)), order)
         if current.status == "ready":
             return self._state(self._finalize(current, order.csr_der), order)

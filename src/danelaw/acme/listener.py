@@ -195,15 +195,16 @@ class _Server:
         return True
 
     def _accept(self, selector: selectors.BaseSelector, listening: socket.socket) -> None:
-        try:
-            sock, _ = listening.accept()
-        except OSError:
-            return  # gone again, or no descriptors left: those that are served now will free some
-        if len(self._clients) >= _MOST_CONNECTIONS:
-            self._drop(selector, next(iter(self._clients.values())))
-        sock.settimeout(0)
-        self._clients[sock.fileno()] = _Client(sock, time.monotonic() + self._patience, bytearray())
-        selector.register(sock, selectors.EVENT_READ)
+        for _ in range(_BACKLOG):
+            try:
+                sock, _address = listening.accept()
+            except OSError:
+                return  # no more, or no descriptors left: those that are served now will free some
+            if len(self._clients) >= _MOST_CONNECTIONS:
+                self._drop(selector, next(iter(self._clients.values())))
+            sock.settimeout(0)
+            self._clients[sock.fileno()] = _Client(sock, time.monotonic() + self._patience, bytearray())
+            selector.register(sock, selectors.EVENT_READ)
 
     def _drop(self, selector: selectors.BaseSelector, client: _Client) -> None:
         selector.unregister(client.sock)

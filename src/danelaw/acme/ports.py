@@ -29,8 +29,11 @@ def holder(address: str, port: int) -> str | None:
 
 def _listening(address: str, port: int) -> list[tuple[str, int]]:
     """Return (inode, user id) of the sockets whose listening keeps this address and port from being taken."""
-    wanted = ipaddress.ip_address(address)
-    found = []
+    found: list[tuple[str, int]] = []
+    try:
+        wanted = ipaddress.ip_address(address)
+    except ValueError:
+        return found
     for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
         lines: list[str] = []
         with suppress(OSError):

@@ -122,9 +122,9 @@ def retry_after(value: str | None, now: datetime) -> datetime | None:
         return now + min(timedelta(seconds=int(value)), _LONGEST_WAIT)
     try:
         at = parsedate_to_datetime(value)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)  # HTTP-dates are GMT, if they omit it
     except (ValueError, OverflowError):
         return None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)  # HTTP-dates are GMT, whatever they omit
     return min(max(at, now), now + _LONGEST_WAIT)
 
 

@@ -57,17 +57,25 @@ class _Task:
     challenge: Challenge
 
 
+def look(urls: Sequence[str], account: Account) -> list[Authorization]:
+    """Look at every authorization of an order."""
+    return [_look(account, url)[0] for url in urls]
+
+
 def validate(
-    urls: Sequence[str], account: Account, key: AccountPublicKey, solver: Solver, clock: Clock, progress: Progress
+    authorizations: Sequence[Authorization],
+    account: Account,
+    key: AccountPublicKey,
+    solver: Solver,
+    clock: Clock,
+    progress: Progress,
 ) -> None:
-    """Make every authorization of an order valid; those that are valid already cost one look each.
+    """Make every pending authorization valid; what is not pending is left alone.
 
     Raises `RetryLater` where all that failed may pass by itself (connection, dns, tls, the CA's own trouble) or where
     the CA takes too long, else `Refused`; in both the CA's own words stand beside each name.
     """
-    looks = [_look(account, url)[0] for url in urls]
-    _raise_failures([look for look in looks if look.status not in {"pending", "valid"}])
-    tasks = [_Task(look, _choose(look)) for look in looks if look.status == "pending"]
+    tasks = [_Task(item, _choose(item)) for item in authorizations if item.status == "pending"]
     if not tasks:
         return
     names = ", ".join(task.authorization.domain for task in tasks)
@@ -81,13 +89,16 @@ def validate(
         for task in tasks:
             if task.challenge.status == "pending":  # else we, or a run before us, said so already
                 _respond(account, task)
-        _raise_failures(_await([task.authorization.url for task in tasks], account, clock, names))
+        failed = _await([task.authorization.url for task in tasks], account, clock, names)
     finally:
         for task in presented:
             try:
                 solver.clean_up(task.authorization.domain, task.challenge.token)
             except DanelawError as error:
                 progress(f"{task.authorization.domain}: the answer to its challenge stays behind: {error}")
+    error_found = failure_of(failed)
+    if error_found is not None:
+        raise error_found
 
 
 def _look(account: Account, url: str) -> tuple[Authorization, datetime | None]:
@@ -114,9 +125,9 @@ def _respond(account: Account, task: _Task) -> None:
         account.post(task.challenge.url, {})
     except AcmeProblem:
         # a repeated response whose first answer was lost may be refused: what counts is what became of it
-        look = _look(account, task.authorization.url)[0]
-        ours = next((item for item in look.challenges if item.url == task.challenge.url), task.challenge)
-        if look.status == "pending" and ours.status == "pending":
+        found, _ = _look(account, task.authorization.url)
+        ours = next((item for item in found.challenges if item.url == task.challenge.url), task.challenge)
+        if found.status == "pending" and ours.status == "pending":
             raise
 
 
@@ -128,28 +139,31 @@ def _await(urls: Sequence[str], account: Account, clock: Clock, names: str) -> l
         still: list[str] = []
         later: datetime | None = None
         for url in waiting:
-            look, retry_after = _look(account, url)
-            if look.status == "pending":
+            found, retry_after = _look(account, url)
+            if found.status == "pending":
                 still.append(url)
                 later = max(filter(None, (later, retry_after)), default=None)
-            elif look.status != "valid":
-                failed.append(look)
+            elif found.status != "valid":
+                failed.append(found)
         if not still:
             return failed
         waiting = still
         poll.wait(later)
 
 
-def _raise_failures(failed: Sequence[Authorization]) -> None:
-    if not failed:
-        return
+def failure_of(authorizations: Sequence[Authorization]) -> DanelawError | None:
+    """Return why those of the authorizations that are neither pending nor valid failed; None where there are none."""
     lines, transient = [], True
-    for authorization in failed:
+    for authorization in authorizations:
+        if authorization.status in {"pending", "valid"}:
+            continue
         problem = next((item.problem for item in authorization.challenges if item.problem), None)
         problem = problem or Problem("about:blank", f"its authorization is {authorization.status}")
         kinds = [problem.kind, *(sub.kind for sub in problem.subproblems)]
         check = next((_CHECKS[kind] for kind in kinds if kind in _CHECKS), "").format(name=authorization.domain)
         lines.append(f"{authorization.domain}: {problem}" + (f" ({check})" if check else ""))
         transient = transient and problem.transient
+    if not lines:
+        return None
     words = "the CA could not validate " + "; ".join(lines)
-    raise RetryLater(words) if transient else Refused(words)
+    return RetryLater(words) if transient else Refused(words)

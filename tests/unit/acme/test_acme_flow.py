@@ -165,6 +165,19 @@ def test_an_order_that_the_ca_forgot_is_over(ca: FakeCa, authority: AcmeAuthorit
     assert solver.events == []
 
 
+@pytest.mark.parametrize("status", ["invalid", "deactivated", "expired", "revoked"])
+def test_a_pending_order_with_a_dead_authorization_is_over_before_anything_is_presented(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, status: str
+) -> None:
+    order = authority.open(NAMES, new_csr(*NAMES))
+    ca.faults["order"] = [answered(200, {**ca.orders[order.url], "status": "pending"})]
+    list(ca.authorizations.values())[1]["status"] = status
+    after = authority.advance(order, solver)
+    assert after.status == "invalid"
+    assert after.problem == f"the CA could not validate example.test: its authorization is {status}"
+    assert solver.events == []
+
+
 def test_an_order_that_is_somebody_elses_now_is_over(
     ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver
 ) -> None:

@@ -30,7 +30,10 @@ def test_retry_after_in_both_its_forms(value: str, expected: datetime) -> None:
     assert retry_after(value, NOW) == expected
 
 
-@pytest.mark.parametrize("value", [None, "", "soon", "-5", "1.5", "١٢", "9" * 40, "Tue, 99 Nov 2026 12:00:30 GMT"])
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "soon", "-5", "1.5", "١٢", "9" * 40, "Tue, 99 Nov 2026 12:00:30 GMT", "Fri, 31 Dec 9999 23:59:59 -0100"],
+)
 def test_a_retry_after_that_says_nothing(value: str | None) -> None:
     assert retry_after(value, NOW) is None
 

@@ -15,7 +15,7 @@ HALF_A_SECOND = timedelta(seconds=0.5)
 
 
 @contextlib.contextmanager
-def server(first: bytes, drip: bytes) -> Iterator[str]:
+def server(first: bytes, drip: bytes, rounds: int = 100) -> Iterator[str]:
     """Say ``first``, then ``drip`` every tenth of a second until the client is gone; yield the URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -23,8 +23,10 @@ def server(first: bytes, drip: bytes) -> Iterator[str]:
             sock, _ = listening.accept()
             with sock, contextlib.suppress(OSError):
                 sock.settimeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    sock.recv(65536)
                 sock.sendall(first)
-                for _ in range(100):
+                for _ in range(rounds):
                     sock.sendall(drip)
                     with contextlib.suppress(TimeoutError):
                         if sock.recv(65536) == b"":
@@ -61,6 +63,24 @@ def test_an_answer_that_takes_its_time_and_ends_is_read() -> None:
     transport = Transport(None, "danelaw/test", HALF_A_SECOND)
     with server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"x") as url:
         assert transport.exchange("GET", url).body == b"xxxx"
+        transport.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_an_answer_that_is_cut_short_is_no_answer(answer: bytes) -> None:
+    transport = Transport(None, "danelaw/test", HALF_A_SECOND)
+    with server(answer, b"", rounds=0) as url:
+        with pytest.raises(Unreachable):
+            transport.exchange("GET", url)
         transport.close()
 
 
