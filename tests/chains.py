@@ -77,7 +77,7 @@ def issue(
     path_length: int | None = None,
     names: Sequence[str] | None = None,
     at: datetime = NOW,
-    days: int = 30,
+    days: float = 30,
     key_usage: x509.KeyUsage | None = None,
     constraints: x509.NameConstraints | None = None,
 ) -> Issued:

@@ -1,11 +1,8 @@
 """Our records beside those of openssl, danetool and ldns-dane, and our verdicts beside OpenSSL's."""
 
 import hashlib
-import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from cryptography import x509
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw import dane, pki
 from danelaw.model import RecordSpec, TlsaRecord
-from fakes.running_clock import RunningClock
+from integration.tls_servers import openssl_server
 
 pytestmark = pytest.mark.world
 
@@ -50,8 +47,7 @@ def by_openssl(pinned: Path, selector: int, matching_type: int) -> bytes:
 
 def by_danetool(pinned: Path, spec: RecordSpec) -> TlsaRecord:
     """Read what danetool prints: generic rdata, ``TYPE52 \\# 35 030101…``."""
-    argv = ["danetool", "--tlsa-rr", "--host", HOST, "--load-certificate", str(pinned), "--no-domain"]
-    argv = [a for a in argv if a != "--no-domain"]
+    argv = ["danetool", "--tlsa-rr", "--host", HOST, "--load-certificate", str(pinned)]
     if spec.usage in {0, 2}:
         argv.append("--ca")
     if spec.usage in {2, 3}:
@@ -91,51 +87,18 @@ def test_danetool_makes_the_same_record(spec: RecordSpec, key_type: str, tmp_pat
     assert dane.tlsa_record(spec, pki.chain_from_der(leaf.chain_der)) == by_danetool(pinned, spec)
 
 
-@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.usage == 3], ids=str)
+@pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_ldns_dane_makes_the_same_record(spec: RecordSpec, tmp_path: Path) -> None:
-    leaf, _, _ = made("p256")
-    _, _, pinned = leaf.write(tmp_path, "leaf")
-    # -c takes the certificate from a file, so that nobody is asked for anything.
-    line = output("ldns-dane", "-c", pinned, "create", HOST, "25", *map(str, spec))
+    leaf, _, root = made("p256")
+    chain, _, _ = leaf.write(tmp_path, "leaf")
+    _, _, trusted = root.write(tmp_path, "root")
+    # -c takes the chain from a file, so that nobody is asked for anything; -o counts from the chain's end.
+    options: list[str | Path] = ["-n", "-c", chain, "-f", trusted, *(["-o", "1"] if spec.usage in {0, 2} else [])]
+    line = output("ldns-dane", *options, "create", HOST, "25", *map(str, spec))
     assert dane.parse_record(in_tlsa(line.decode())) == dane.tlsa_record(spec, pki.chain_from_der(leaf.chain_der))
 
 
 # --- OpenSSL as a DANE client ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def served(presented: tuple[bytes, ...], leaf: Issued, folder: Path) -> Iterator[tuple[str, int]]:
-    """Serve a chain with ``openssl s_server`` on a free port of 127.0.0.1."""
-    certificate, rest = folder / "served.pem", folder / "rest.pem"
-    _, key, _ = leaf.write(folder, "served-leaf")
-    pems = [pki.cert_pem(one) for one in presented]
-    certificate.write_text(pems[0])
-    rest.write_text("".join(pems[1:]))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address: tuple[str, int] = free.getsockname()
-    argv = ["openssl", "s_server", "-quiet", "-accept", f"127.0.0.1:{address[1]}", "-no_dhe"]
-    argv += ["-cert", str(certificate), "-key", str(key)]
-    argv += ["-cert_chain", str(rest)] if pems[1:] else []
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
-        try:
-            wait_for(address, server)
-            yield address
-        finally:
-            server.kill()
-
-
-def wait_for(address: tuple[str, int], server: subprocess.Popen[bytes]) -> None:
-    clock = RunningClock()
-    until = clock.now() + timedelta(seconds=15)
-    while True:
-        try:
-            socket.create_connection(address, timeout=1).close()
-        except OSError:
-            assert server.poll() is None, server.stderr.read() if server.stderr else ""
-            assert clock.now() < until, "openssl s_server does not listen"
-            clock.sleep_until(clock.now() + timedelta(seconds=0.05))
-        else:
-            return
 
 
 def openssl_accepts(address: tuple[str, int], record: TlsaRecord, name: str = HOST) -> bool:
@@ -166,7 +129,7 @@ def test_openssl_as_a_client_gives_the_same_verdicts(tmp_path: Path) -> None:
     records.append(TlsaRecord(2, 0, 1, hashlib.sha256(leaf.der).digest()))
     accepted = 0
     for presented in chains.values():
-        with served(presented, leaf, tmp_path) as address:
+        with openssl_server(tmp_path, leaf, presented=presented) as address:
             for record in records:
                 for name in (HOST, "other.example.com"):
                     chain = pki.chain_from_der(presented)
@@ -195,7 +158,7 @@ def test_openssl_finds_the_same_faults_in_issuers(fault: str, at_root: bool, tmp
     intermediate = issue("Intermediate", root, **(sound if at_root else options))  # type: ignore[arg-type]
     leaf = issue(HOST, intermediate, at=NOW)
     chain = pki.chain_from_der(leaf.chain_der)
-    with served(leaf.chain_der, leaf, tmp_path) as address:
+    with openssl_server(tmp_path, leaf) as address:
         for pinned in (root, intermediate):
             record = TlsaRecord(2, 0, 1, hashlib.sha256(pinned.der).digest())
             ours, theirs = dane.matches(record, chain, [HOST], datetime.now(UTC)), openssl_accepts(address, record)

@@ -107,6 +107,47 @@ def test_a_kind_that_only_some_workers_offer_is_a_problem(serving: Callable[...,
     assert "2 of 4 handshakes failed" in result.problem
 
 
+@pytest.mark.parametrize(("asked", "not_offered"), [("rsa", True), ("ecdsa", False)])
+def test_hanging_up_may_be_how_a_server_says_that_a_kind_is_not_offered(
+    serving: Callable[..., ssl.SSLContext],
+    asked: KeyAlgorithm,
+    not_offered: bool,  # noqa: FBT001  (the table's answer)
+) -> None:
+    """It does where any kind is answered and the kind asked for hangs up again: so Dovecot."""
+    context = serving(ECDSA)
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if number == 2:  # after two requests for one kind comes one for any
+            shake_hands(stream, context)
+        else:
+            stream.recv(10_000)
+
+    with Peer(talk) as peer:
+        result = probe(peer.address, algorithm=asked, handshakes=2)
+    assert result.chains == ()
+    assert result.not_offered is not_offered
+    assert (result.problem is None) is not_offered
+
+
+@pytest.mark.parametrize("answers", [{}, {2, 3}], ids=["never", "the second time"])
+def test_hanging_up_for_another_reason_stays_a_problem(
+    serving: Callable[..., ssl.SSLContext], answers: set[int]
+) -> None:
+    contexts = {2: serving(ECDSA), 3: serving(RSA)}
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if number in answers:
+            shake_hands(stream, contexts[number])
+        else:
+            stream.recv(10_000)
+
+    with Peer(talk) as peer:
+        result = probe(peer.address, algorithm="rsa", handshakes=2)
+    assert (result.chains, result.not_offered) == ((), False)
+    assert result.problem is not None
+    assert "hung up in the TLS handshake (2 of 2" in result.problem
+
+
 def test_an_old_worker_among_several_is_seen(serving: Callable[..., ssl.SSLContext]) -> None:
     old = issue(HOST, ROOT)
     contexts = serving(ECDSA), serving(old)

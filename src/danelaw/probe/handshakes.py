@@ -11,7 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from OpenSSL import SSL
@@ -19,6 +19,7 @@ from OpenSSL import SSL
 from danelaw import pki
 from danelaw.errors import InputError
 from danelaw.model import Chain, Clock, KeyAlgorithm, ProbeRequest, ProbeResult
+from danelaw.names import format_host_port
 from danelaw.probe import starttls, tls
 
 MAX_OPEN = 64
@@ -48,6 +49,7 @@ class _Attempt:
     chain: Chain | None = None
     problem: str | None = None
     not_offered: bool = False
+    hung_up: bool = False
 
     @property
     def ended(self) -> bool:
@@ -63,6 +65,25 @@ class _Group:
     deadline: float = 0.0
     attempts: list[_Attempt] = field(default_factory=list)
     problem: str | None = None  # before there was any connection
+
+    @property
+    def result(self) -> ProbeResult:
+        """Return what the connections brought, all of them having ended."""
+        chains = tuple(attempt.chain for attempt in self.attempts if attempt.chain is not None)
+        failed = [attempt for attempt in self.attempts if attempt.problem is not None]
+        if self.attempts and all(attempt.not_offered for attempt in self.attempts):
+            return ProbeResult(self.request, (), not_offered=True)
+        problem = self.problem or next((attempt.problem for attempt in failed), None)
+        if problem is None:
+            return ProbeResult(self.request, chains)
+        where = format_host_port(*self.request.connect)
+        count = f" ({len(failed)} of {len(self.attempts)} handshakes failed)" if len(self.attempts) > 1 else ""
+        return ProbeResult(self.request, chains, problem=f"{where} {problem}{count}")
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Return whether the server hung up on every request for one kind of certificate, which may be its answer."""
+        return self.request.algorithm is not None and bool(self.attempts) and all(a.hung_up for a in self.attempts)
 
     @property
     def running(self) -> list[_Attempt]:
@@ -88,7 +109,24 @@ class Handshakes:
         }
 
     def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
-        """Carry out every request, concurrently; results in the order of the requests. Never raises for a peer."""
+        """Carry out every request, concurrently; results in the order of the requests. Never raises for a peer.
+
+        Dovecot and others hang up where an alert should say that there is no certificate of the kind asked for. So
+        where that happened, any kind is asked for, and then the same kind again: if the server presents another kind
+        and hangs up again, the kind is not offered.
+        """
+        groups = self._run(requests)
+        results = [group.result for group in groups]
+        doubtful = [at for at, group in enumerate(groups) if group.is_doubtful]
+        anyhow = self._run([replace(requests[at], algorithm=None, handshakes=1) for at in doubtful])
+        talking = [at for at, group in zip(doubtful, anyhow, strict=True) if _presents_another(group, requests[at])]
+        again = self._run([replace(requests[at], handshakes=1) for at in talking])
+        for at, group in zip(talking, again, strict=True):
+            if group.is_doubtful or group.result.not_offered:
+                results[at] = ProbeResult(requests[at], (), not_offered=True)
+        return results
+
+    def _run(self, requests: Sequence[ProbeRequest]) -> Sequence[_Group]:
         groups = [_Group(request) for request in requests]
         waiting = deque(groups)
         active: list[_Group] = []
@@ -104,7 +142,7 @@ class Handshakes:
                 for group in active:
                     for attempt in group.running:
                         _close(attempt, selector)
-        return [_result(group) for group in groups]
+        return groups
 
     def _seconds(self) -> float:
         return self._clock.boot()[1]
@@ -174,6 +212,7 @@ class Handshakes:
         attempt.stage = "the end of the TLS handshake"
         client = tls.connection(self._contexts[request.algorithm], attempt.socket, request.endpoint.host)
         while True:
+            state = client.get_state_string()
             try:
                 client.do_handshake()
                 break
@@ -182,11 +221,15 @@ class Handshakes:
             except SSL.WantWriteError:
                 yield selectors.EVENT_WRITE
             except SSL.Error as error:
-                raise tls.failure(error, request.algorithm) from None
+                raise tls.failure(error, state, request.algorithm) from None
         certificates_der = tls.peer_chain(client)
         with suppress(SSL.Error):
             client.shutdown()  # one close_notify, so that servers log no broken connection
         return _chain(certificates_der, request.algorithm)
+
+
+def _presents_another(group: _Group, request: ProbeRequest) -> bool:
+    return any(chain.algorithm != request.algorithm for chain in group.result.chains)
 
 
 def _chain(certificates_der: Sequence[bytes], algorithm: KeyAlgorithm | None) -> Chain:
@@ -238,7 +281,7 @@ def _advance(attempt: _Attempt, selector: selectors.BaseSelector) -> None:
     except StopIteration as end:
         attempt.chain = end.value
     except tls.HandshakeFailed as error:
-        attempt.problem, attempt.not_offered = str(error), error.not_offered
+        attempt.problem, attempt.not_offered, attempt.hung_up = str(error), error.not_offered, error.hung_up
     except (_Failed, starttls.DialogueFailed) as error:
         attempt.problem = str(error)
     except OSError as error:  # a reset while reading or writing
@@ -279,18 +322,3 @@ def _address_literal(stream: socket.socket) -> str:
     """Return our end as an address literal (RFC 5321 section 4.1.3)."""
     address = ip_address(stream.getsockname()[0].partition("%")[0])
     return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
-
-
-def _result(group: _Group) -> ProbeResult:
-    chains = tuple(attempt.chain for attempt in group.attempts if attempt.chain is not None)
-    failed = [attempt for attempt in group.attempts if attempt.problem is not None]
-    if group.attempts and all(attempt.not_offered for attempt in group.attempts):
-        return ProbeResult(group.request, (), not_offered=True)
-    # What failed by itself says more than what only waited for the others.
-    problem = group.problem or next((a.problem for a in failed if a.problem), None)
-    if problem is None:
-        return ProbeResult(group.request, chains)
-    address, port = group.request.connect
-    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    count = f" ({len(failed)} of {len(group.attempts)} handshakes failed)" if len(group.attempts) > 1 else ""
-    return ProbeResult(group.request, chains, problem=f"{where} {problem}{count}")

@@ -44,15 +44,20 @@ _NOT_TLS = (
 _ALERTS = ("tls alert", "ssl/tls alert", "sslv3 alert", "tlsv1 ", "tlsv13 ")
 """How the reasons of OpenSSL 1.1 to 4 begin where the peer sent an alert."""
 
+_NOTHING_HEARD = (b"before SSL initialization", b"write client hello")
+"""How OpenSSL's states end while the peer has said nothing."""
+
 
 class HandshakeFailed(Exception):
     """The handshake failed; the text goes on from "192.0.2.1:25 " and says what was found.
 
-    ``not_offered``: because the server has no certificate of the kind asked for.
+    ``not_offered``: because the server has no certificate of the kind asked for. ``hung_up``: it closed the connection
+    on our first message, without a word.
     """
 
-    def __init__(self, message: str, *, not_offered: bool = False) -> None:
+    def __init__(self, message: str, *, not_offered: bool = False, hung_up: bool = False) -> None:
         self.not_offered = not_offered
+        self.hung_up = hung_up
         super().__init__(message)
 
 
@@ -90,10 +95,10 @@ def peer_chain(client: SSL.Connection) -> Sequence[bytes]:
     return [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain]
 
 
-def failure(error: SSL.Error, algorithm: KeyAlgorithm | None) -> HandshakeFailed:
-    """Put an error of OpenSSL's into words."""
-    if isinstance(error, SSL.SysCallError):
-        return HandshakeFailed("hung up in the TLS handshake")
+def failure(error: SSL.Error, state: bytes, algorithm: KeyAlgorithm | None) -> HandshakeFailed:
+    """Put an error of OpenSSL's into words, which came in a state of the handshake."""
+    if isinstance(error, SSL.SysCallError | SSL.ZeroReturnError):
+        return HandshakeFailed("hung up in the TLS handshake", hung_up=state.endswith(_NOTHING_HEARD))
     reasons = [str(entry[-1]) for entry in (error.args[0] if error.args else ()) if entry[-1]]
     reason = reasons[0] if reasons else "no reason given"
     if algorithm is not None and any(sign in reason for sign in _NOT_OFFERED):

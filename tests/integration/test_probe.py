@@ -1,0 +1,138 @@
+"""The probe beside real servers: OpenSSL, GnuTLS, Postfix, Dovecot and Apache."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chains import HOST, Issued, issue, p256, rsa2048
+from danelaw import dane, pki
+from danelaw.model import AppProtocol, Endpoint, KeyAlgorithm, ProbeRequest, ProbeResult, RecordSpec
+from danelaw.names import default_protocol
+from danelaw.probe import Handshakes
+from fakes.running_clock import RunningClock
+from integration.tls_servers import Address, gnutls_server, openssl_server
+from world import World, layout
+
+pytestmark = pytest.mark.world
+
+NOW = datetime.now(UTC)
+ROOT = issue("Root", ca=True, key=rsa2048(), at=NOW)
+# One CA signs both, as private ones do: an ECDSA leaf with an RSA signature on it.
+ECDSA, RSA = issue(HOST, ROOT, key=p256(), at=NOW), issue(HOST, ROOT, key=rsa2048(), at=NOW)
+IDENTITIES: dict[KeyAlgorithm, Issued] = {"rsa": RSA, "ecdsa": ECDSA}
+ALGORITHMS: tuple[KeyAlgorithm, ...] = ("rsa", "ecdsa")
+
+SERVERS = ["openssl 1.2", "openssl 1.3", "gnutls 1.2", "gnutls 1.3"]
+
+
+def serve(server: str, folder: Path, *identities: Issued) -> AbstractContextManager[Address]:
+    name, version = server.split()
+    if name == "openssl":
+        return openssl_server(folder, *identities, options=[f"-tls{version.replace('.', '_')}"])
+    return gnutls_server(folder, *identities, priority=f"NORMAL:-VERS-ALL:+VERS-TLS{version}")
+
+
+def probe(
+    connect: Address,
+    endpoint: Endpoint | None = None,
+    algorithm: KeyAlgorithm | None = None,
+    handshakes: int = 1,
+) -> ProbeResult:
+    where = endpoint or Endpoint(HOST, 443, "tls")
+    (result,) = Handshakes(RunningClock()).probe([ProbeRequest(where, connect[0], connect, algorithm, handshakes)])
+    return result
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_both_certificates_of_one_server_are_seen(server: str, tmp_path: Path) -> None:
+    with serve(server, tmp_path, ECDSA, RSA) as address:
+        for algorithm in ALGORITHMS:
+            result = probe(address, algorithm=algorithm, handshakes=2)
+            assert (result.problem, result.not_offered) == (None, False)
+            assert {chain.certificates_der for chain in result.chains} == {(IDENTITIES[algorithm].der, ROOT.der)}
+        unrestricted = probe(address)
+        assert unrestricted.chains[0].leaf_der in {ECDSA.der, RSA.der}
+
+
+@pytest.mark.parametrize("asked", ALGORITHMS)
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_other_kind_is_not_offered(server: str, asked: KeyAlgorithm, tmp_path: Path) -> None:
+    (other,) = (identity for algorithm, identity in IDENTITIES.items() if algorithm != asked)
+    with serve(server, tmp_path, other) as address:
+        result = probe(address, algorithm=asked, handshakes=2)
+        assert (result.chains, result.not_offered, result.problem) == ((), True, None)
+        assert [chain.leaf_der for chain in probe(address).chains] == [other.der]
+
+
+def test_a_server_of_the_last_century_is_named(tmp_path: Path) -> None:
+    with openssl_server(tmp_path, RSA, options=["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]) as address:
+        result = probe(address)
+    assert result.chains == ()
+    assert result.problem == f"127.0.0.1:{address[1]} speaks TLSv1.1 at most; expected TLS 1.2 or later"
+
+
+def test_weak_and_expired_certificates_are_seen_all_the_same(tmp_path: Path) -> None:
+    expired = issue(HOST, at=NOW, days=-0.5)
+    with openssl_server(tmp_path, expired) as address:
+        result = probe(address)
+    assert [chain.leaf_der for chain in result.chains] == [expired.der]
+
+
+PORTS: Sequence[tuple[int, AppProtocol]] = [
+    (25, "smtp"),
+    (587, "smtp"),
+    (465, "smtps"),
+    (143, "imap"),
+    (993, "imaps"),
+    (110, "pop3"),
+    (995, "pop3s"),
+]
+
+
+@pytest.mark.parametrize(("port", "protocol"), PORTS, ids=str)
+def test_the_world_s_mail_servers_present_their_chain(world: World, port: int, protocol: AppProtocol) -> None:
+    expected = pki.parse_chain(world.initial.fullchain_pem)
+    endpoint = Endpoint(f"mail.{layout.DOMAIN}", port, protocol)
+    assert default_protocol(port) == protocol
+    for address in layout.MAIL:
+        result = probe((address, port), endpoint, handshakes=8)
+        assert result.problem is None
+        assert result.chains == (expected,) * 8
+        assert dane.matches(dane.tlsa_record(RecordSpec(3, 1, 1), expected), result.chains[0])
+        assert probe((address, port), endpoint, "ecdsa").chains == (expected,)
+        assert probe((address, port), endpoint, "rsa").not_offered
+
+
+def test_the_world_s_web_server_presents_its_chain(world: World) -> None:
+    result = probe((layout.WEB, 443), Endpoint(f"www.{layout.DOMAIN}", 443, "https"), handshakes=8)
+    assert result.chains == (pki.parse_chain(world.initial.fullchain_pem),) * 8
+
+
+@pytest.mark.usefixtures("world")
+def test_everything_at_once() -> None:
+    requests = [
+        ProbeRequest(Endpoint(f"mail.{layout.DOMAIN}", port, protocol), address, (address, port), None, 8)
+        for port, protocol in PORTS
+        for address in layout.MAIL
+    ]
+    results = Handshakes(RunningClock()).probe(requests)
+    assert [(len(result.chains), result.problem) for result in results] == [(8, None)] * len(requests)
+
+
+@pytest.mark.usefixtures("world")
+def test_the_wrong_protocol_at_a_real_server_is_named() -> None:
+    where = layout.MAIL[0]
+    host = f"mail.{layout.DOMAIN}"
+    for port, protocol, says in (
+        (25, "smtps", "does not speak TLS"),
+        (143, "smtp", "not SMTP where its banner was expected"),
+        (110, "imap", "not IMAP where its greeting was expected"),
+        (25, "pop3", "not POP3 where its greeting was expected"),
+        (26, "smtp", "refuses the connection"),
+    ):
+        result = probe((where, port), Endpoint(host, port, protocol))  # type: ignore[arg-type]  # literals in a tuple
+        assert result.problem is not None
+        assert says in result.problem
