@@ -97,7 +97,7 @@ class Generations:
         if _digests(deployment, staged) != dict(generation.files):
             raise StateCorrupt(
                 f"{self.folder(deployment) / str(generation.n)}: holds other files than were staged;"
-                " restore it from a backup"
+                " somebody changed them, and a renewal (apply --force-renewal) writes a new generation"
             )
         problems = self.problems(deployment)
         if problems:

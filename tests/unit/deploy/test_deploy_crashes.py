@@ -196,3 +196,28 @@ def test_replacing_what_nobody_heard_of(tmp_path: Path) -> None:
         no_leftovers(world)
 
     assert at_every_call(tmp_path, prepare, work, check) > 5
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_going_live_over_another_tool_s_file(tmp_path: Path, files: int) -> None:
+    def prepare(world: World) -> None:
+        deployment, key, _ = prepared(world, files, 1)
+        world.host.stage(deployment, 2, NEWER, key)
+        (world.etc / "all.pem").unlink()
+        (world.etc / "all.pem").write_bytes(b"another tool's")
+
+    def work(world: World) -> None:
+        deployment = world.deployment(files)
+        world.host.activate(deployment, world.host.generation(deployment, 2))
+
+    def check(world: World) -> None:
+        deployment = world.deployment(files)
+        found = (world.etc / "all.pem").read_bytes()
+        assert found == b"another tool's" or pki.parse_chain(found).leaf_sha256 == NEWER.leaf_sha256
+        work(world)
+        assert world.host.live(deployment) == world.host.generation(deployment, 2).files
+        kept = [path.read_bytes() for path in (world.folder / "state").rglob("found/*")]
+        assert kept == [b"another tool's"]
+        no_leftovers(world)
+
+    assert at_every_call(tmp_path, prepare, work, check) > 5
