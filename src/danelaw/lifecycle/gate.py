@@ -31,13 +31,16 @@ GRACE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Why a chain may not go live. ``until`` None: nobody can say; ``hold``: a person is needed."""
+    """Why a chain may not go live.
+
+    ``until`` None: nobody can say. ``remedy``: what to do where a person is needed, "" where time is enough.
+    """
 
     code: str
     owner: str
     why: str
     until: datetime | None = None
-    hold: bool = False
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,8 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
     if state is None or state.last_at + FRESH < now:
         return [Blocked("look", owner, f"{owner} has not been looked at just now", now)]
     if state.problem:
-        return [Blocked("dns", owner, f"cannot see what senders hold of {owner}: {state.problem}", hold=True)]
+        why = f"cannot see what senders hold of {owner}: {state.problem}"
+        return [Blocked("dns", owner, why, remedy="mend the zone or its servers; apply looks again")]
     blocked = []
     for item in held(facts, desired, owner, now):
         if accepts(item.rdatas):
@@ -174,7 +178,8 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
         shown = ", ".join(str(record) for record in item.rdatas)
         why = f"the RRset of {owner} ({shown}) refuses it; {item.why}"
         unclaimed = not claims and item.until is None
-        blocked.append(Blocked("unclaimed" if unclaimed else "cached", owner, why, item.until, hold=unclaimed))
+        remedy = "claim the endpoint in a tlsa table, or have the records there removed" if unclaimed else ""
+        blocked.append(Blocked("unclaimed" if unclaimed else "cached", owner, why, item.until, remedy))
     blocked.extend(_unknown_before(facts, desired, owner, now))
     blocked.extend(_never_seen(facts, owner, now))
     return blocked
@@ -211,7 +216,8 @@ def _never_seen(facts: Facts, owner: str, now: datetime) -> list[Blocked]:
         end = signed_until + GRACE if signed_until else None
         if end is None or end > now:
             why = f"{miss.server} never answered about {owner} ({miss.problem}, since {_instant(miss.first_at)})"
-            blocked.append(Blocked("unreachable", owner, why, end))
+            remedy = "" if end else "mend that server, or take it out of the zone's NS"
+            blocked.append(Blocked("unreachable", owner, why, end, remedy))
     return blocked
 
 

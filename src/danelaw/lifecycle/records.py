@@ -94,14 +94,20 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
     state = owner_state(facts, owner)
     if wanted is None or state is None:
         return None
-    if state.problem or primary is None:
-        found = state.problem or "the server that takes its updates did not answer"
-        return Hold("dns", owner, f"cannot read {owner}: {found}", "mend the zone or its servers; apply looks again")
-    base, ttl = primary.rdatas, claims[0].ttl
-    live = live_at(facts, desired, claims[0].endpoint, max(ttl, primary.ttl), now)
+    if state.problem:
+        why = f"cannot read {owner}: {state.problem}"
+        return Hold("dns", owner, why, "mend the zone or its servers; apply looks again")
+    unread = primary is None or primary.at < state.last_at
+    base, served_ttl = _served(facts, owner, now) if primary is None or unread else (primary.rdatas, primary.ttl)
+    live = live_at(facts, desired, claims[0].endpoint, max(claims[0].ttl, served_ttl), now)
     target = _target(facts, desired, owner, base, live)
-    if target == base and (primary.ttl == ttl or not own_records(facts, owner) & set(base)):
+    # Records that stay keep their TTL, which an add would change for the whole RRset: that is a step of its own.
+    ttl = served_ttl if set(base) & set(target) and target != base else claims[0].ttl
+    if target == base and (served_ttl == ttl or not own_records(facts, owner) & set(base)):
         return _agreement(facts, owner, base, now)
+    if unread:
+        why = f"the server that takes the updates of {owner} does not answer {claims[0].publisher}, and it is due"
+        return Hold("primary", owner, why, "mend that server, or the publisher's table; apply tries again")
     obstacle = _obstacle(facts, owner)
     if obstacle:
         return obstacle
@@ -133,6 +139,14 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
             "start the service there, or take the address out of DNS",
         )
     return swap
+
+
+def _served(facts: Facts, owner: str, now: datetime) -> tuple[tuple[TlsaRecord, ...], int]:
+    """Return what the authoritative servers serve, the newest where they differ, and its TTL."""
+    relevant = relevant_servers(facts, owner, now)
+    rows = latest_rows(row for row in facts.rrsets if row.owner == owner and row.server in relevant).values()
+    newest = max(rows, key=lambda row: row.first_at, default=None)
+    return (newest.rdatas, newest.ttl) if newest else ((), 0)
 
 
 def _target(

@@ -39,11 +39,6 @@ from danelaw.model import (
 LOST_LIMIT = 3
 """So many compare-and-swaps lost in a row need a person."""
 
-REMEDIES = {
-    "unclaimed": "claim the endpoint in a tlsa table, or have the records there removed",
-    "dns": "mend the zone or its servers; apply looks again",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -253,13 +248,14 @@ def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact)
         yield from _unless_backing_off(case, "activate", subject, step)
         return
     for item in blocked:
-        if item.hold:
-            yield Hold(item.code, subject, item.why, REMEDIES[item.code])
+        if item.remedy:
+            yield Hold(item.code, subject, item.why, item.remedy)
         elif item.until is not None:
             yield Wait(item.code, subject, item.until, item.why)
-        elif isinstance(publication(case.facts, case.desired, item.owner, case.now), Publish | Wait):
-            yield Wait(item.code, subject, case.now + timedelta(seconds=5), item.why)
-        else:
+        elif isinstance(pending := publication(case.facts, case.desired, item.owner, case.now), Publish | Wait):
+            until = pending.until if isinstance(pending, Wait) else case.now + timedelta(seconds=5)
+            yield Wait(item.code, subject, until, item.why)
+        elif pending is None:
             yield Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
 
 
