@@ -197,7 +197,7 @@ class FakeCa:
             "finalize": f"{url}/finalize",
             "_polls": self.polls,
         }
-        return said(201, _public(self.orders[url]), Location=url)
+        return said(201, public(self.orders[url]), Location=url)
 
     def _new_authorization(self, name: str) -> str:
         number = next(self._numbers)
@@ -224,7 +224,7 @@ class FakeCa:
         elif order["status"] == "processing":
             self._process(order)
         headers = self.poll_headers if order["status"] == "processing" else {}
-        return said(200, _public(order), **headers)
+        return said(200, public(order), **headers)
 
     def _authz(self, account: Json, _: None, path: str) -> Reply:
         authorization = self.authorizations[self.url + path]
@@ -232,9 +232,9 @@ class FakeCa:
         if challenge["status"] == "processing":
             if authorization["_polls"] > 0:
                 authorization["_polls"] -= 1
-                return said(200, _public(authorization), **self.poll_headers)
+                return said(200, public(authorization), **self.poll_headers)
             self._validate(account, authorization, challenge)
-        return said(200, _public(authorization))
+        return said(200, public(authorization))
 
     def _validate(self, account: Json, authorization: Json, challenge: Json) -> None:
         name = authorization["identifier"]["value"]
@@ -264,7 +264,7 @@ class FakeCa:
         order["_url"] = self.url + path.removesuffix("/finalize")
         if self.polls == 0:
             self._process(order)
-        return said(200, _public(order), **(self.poll_headers if order["status"] == "processing" else {}))
+        return said(200, public(order), **(self.poll_headers if order["status"] == "processing" else {}))
 
     def _process(self, order: Json) -> None:
         if order["_polls"] > 0:
@@ -364,7 +364,7 @@ def _nothing(_domain: str, _token: str) -> str | None:
     return None
 
 
-def _public(document: Json) -> Json:
+def public(document: Json) -> Json:
     return {key: value for key, value in document.items() if not key.startswith("_")}
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PROCESSING_LIMIT = timedelta(minutes=5)
 _REASONS = frozenset({0, 1, 4, 5})  # unspecified, keyCompromise, superseded, cessationOfOperation (RFC 5280 5.3.1)
 _LONGEST_CHAIN = 10
+_RANK = {"pending": 0, "ready": 1, "processing": 2, "valid": 3, "invalid": 4}  # RFC 8555 7.1.6: they only go up
 _PEM_CHAIN = "application/pem-certificate-chain"
 
 
@@ -47,6 +48,7 @@ class AcmeAuthority:
         self._session: Session | None = None
         self._account: Account | None = None
         self._not_before: dict[str, datetime] = {}  # orders that the CA asked us not to look at yet
+        self._reached: dict[str, int] = {}  # how far we saw each order: a CA's replicas may lag behind each other
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +103,8 @@ class AcmeAuthority:
                 raise
             self._progress(f"{self._ca.name}: the CA does not know the order {order.url} (any more)")
             return replace(order, status="invalid", problem=str(problem.problem))
+        if _RANK[current.status] < self._reached.get(order.url, 0):
+            current = self._settled(current, looked, self._reached[order.url])
         if current.status != order.status or current.status == "invalid":
             return self._state(current, order)
         if current.status == "pending":
@@ -111,11 +115,11 @@ class AcmeAuthority:
             if dead is not None:  # nothing that we do makes such an order ready, whatever the CA calls it
                 return replace(order, status="invalid", problem=str(dead))
             validate(authorizations, account, session.key.public_key(), solver, self._clock, self._progress)
-            return self._state(self._settled(*self._look(order.url)), order)
+            return self._state(self._settled(*self._look(order.url), _RANK["ready"]), order)
         if current.status == "ready":
             return self._state(self._finalize(current, order.csr_der), order)
         if current.status == "processing":
-            return self._state(self._settled(current, looked), order)
+            return self._state(self._settled(current, looked, _RANK["valid"]), order)
         return replace(order, chain_pem=self._download(current, order.csr_der))
 
     def revoke(self, leaf_der: bytes, reason: int) -> None:
@@ -150,11 +154,13 @@ class AcmeAuthority:
         answer = self._signed_in()[1].post(url, None)
         return parse_order(answer.document(), url), answer
 
-    def _settled(self, order: Order, answer: Answer) -> Order:
-        """Poll while the order is pending or processing; raise the CA's reason where it became invalid."""
-        status = order.status
-        poll = Poll(self._clock, _PROCESSING_LIMIT, f"order {order.url}, {status}")
-        while order.status == status and status in {"pending", "processing"}:
+    def _settled(self, order: Order, answer: Answer, rank: int) -> Order:
+        """Poll until the order is as far as ``rank``; raise the CA's reason where it became invalid.
+
+        So whatever a CA says, every call gets an order further or raises.
+        """
+        poll = Poll(self._clock, _PROCESSING_LIMIT, f"order {order.url}, {order.status}")
+        while _RANK[order.status] < rank:
             poll.wait(answer.retry_after)
             order, answer = self._look(order.url)
         return self._alive(order)
@@ -167,8 +173,8 @@ class AcmeAuthority:
             if problem.kind != "orderNotReady":
                 raise
             # an earlier finalize whose answer was lost: the order says what became of it
-            return self._alive(self._look(order.url)[0])
-        finalized = self._alive(parse_order(answer.document(), order.url))
+            return self._settled(*self._look(order.url), _RANK["processing"])
+        finalized = self._settled(parse_order(answer.document(), order.url), answer, _RANK["processing"])
         if finalized.status == "processing" and answer.retry_after is not None:
             self._not_before[order.url] = answer.retry_after
         return finalized
@@ -179,8 +185,8 @@ class AcmeAuthority:
             raise failure(f"{self._ca.name}: the order became invalid", problem)
         return order
 
-    @staticmethod
-    def _state(order: Order, known: OrderState) -> OrderState:
+    def _state(self, order: Order, known: OrderState) -> OrderState:
+        self._reached[order.url] = _RANK[order.status]
         problem = str(order.problem) if order.problem is not None else None
         return replace(known, url=order.url, status=order.status, problem=problem)
 

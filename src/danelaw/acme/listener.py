@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PREFIX = "/.well-known/acme-challenge/"
 _LARGEST_REQUEST = 8192
 _MOST_CONNECTIONS = 256
-_BACKLOG = 128
+_BACKLOG = 1024
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from danelaw.acme import AcmeAuthority
 from danelaw.acme.problem import MalformedAnswer
 from danelaw.errors import InputError, Refused, RetryLater, Stopped
-from danelaw.model import OrderState
-from fakes.acme_ca import LOST, RESET, FakeCa, Reply, refused
+from danelaw.model import Authority, OrderState
+from fakes.acme_ca import LOST, RESET, FakeCa, Reply, public, refused
 from fakes.acme_ca import said as answered
 from fakes.acme_surroundings import JumpingClock, MemorySolver, Said, new_csr
 
@@ -20,7 +20,7 @@ NAMES = ("mail.example.test", "example.test")
 ERROR = "urn:ietf:params:acme:error:"
 
 
-def finish(authority: AcmeAuthority, order: OrderState, solver: MemorySolver | None) -> tuple[OrderState, list[str]]:
+def finish(authority: Authority, order: OrderState, solver: MemorySolver | None) -> tuple[OrderState, list[str]]:
     statuses: list[str] = [order.status]
     while order.chain_pem is None:
         order = authority.advance(order, solver if order.status == "pending" else None)
@@ -155,6 +155,40 @@ def test_no_single_fault_spoils_an_order(
     assert ca.faults[resource] == []
     assert len(ca.accounts) == 1
     assert len(ca.certificates) == 1
+
+
+@pytest.mark.parametrize("behind", ["pending", "ready"])
+def test_a_replica_of_the_ca_that_lags_is_waited_for(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, behind: str
+) -> None:
+    order = authority.open(NAMES, new_csr(*NAMES))
+    for _ in range(2):
+        order = authority.advance(order, solver)
+    ca.faults["order"] = [answered(200, {**public(ca.orders[order.url]), "status": behind, "certificate": None})] * 3
+    before = len(solver.events)
+    assert authority.advance(order, solver).chain_pem is not None
+    assert len(solver.events) == before
+
+
+@pytest.mark.parametrize("resource", ["order", "order/finalize"])
+def test_a_ca_that_turns_in_circles_does_not_make_us_turn(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, resource: str
+) -> None:
+    order = authority.advance(authority.open(NAMES, new_csr(*NAMES)), solver)
+    ready = public(ca.orders[order.url])
+    ca.faults["order"] = [answered(200, ready)] * 1000
+    ca.faults[resource] = [answered(200, ready)] * 1000
+    with pytest.raises(RetryLater, match="the CA is not done yet"):
+        finish(authority, order, solver)
+
+
+def test_an_order_that_is_further_than_we_knew_does_not_touch_the_solver(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver
+) -> None:
+    order = authority.open(NAMES, new_csr(*NAMES))
+    ca.orders[order.url]["status"] = "ready"
+    assert authority.advance(order, solver).status == "ready"
+    assert solver.events == []
 
 
 def test_an_order_that_the_ca_forgot_is_over(ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver) -> None:
