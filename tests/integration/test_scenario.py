@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scenario import Site, Watcher
 
-from world import World, layout, make_private_key
+from scenario import Site, Watcher
+from world import World, layout, make_private_key, wait_until
 
 OWNER = f"_25._tcp.mail.{layout.DOMAIN}."
 
@@ -61,9 +61,11 @@ def test_the_order_by_hand_refuses_many(old_world: World) -> None:
     new = old_world.old_ca.issue(layout.NAMES, key)
     with Watcher(OWNER) as watcher:
         old_world.postfix.present(new)
+        wait_until(
+            lambda: len(watcher.invalid) > 10, "no sample is invalid", lambda: f"{watcher.handshakes} handshakes"
+        )
         spki_der = subprocess.run(
             ["openssl", "pkey", "-pubout", "-outform", "DER"], input=new.key_pem, capture_output=True, check=True
         ).stdout
         old_world.publish(OWNER, [f"3 1 1 {hashlib.sha256(spki_der).hexdigest()}"], ttl=2)
-        watcher._over.wait(3)
     assert len(watcher.invalid) > 10
