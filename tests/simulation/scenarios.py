@@ -1,0 +1,362 @@
+"""Where histories begin: what is desired, and what stands in DNS, on disk and in the services on the first day.
+
+`build` draws one world from a seed. Each kind of scenario is one way of beginning; what goes wrong later is drawn for
+all of them alike.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Literal, get_args
+
+from danelaw import dane
+from danelaw.model import (
+    CertificateSpec,
+    Chain,
+    Deployment,
+    Desired,
+    Endpoint,
+    FileSpec,
+    Http01,
+    KeyAlgorithm,
+    RecordSpec,
+    TlsaClaim,
+    TlsaRecord,
+)
+from danelaw.run.rings import Rings
+from danelaw.store import SqliteStore
+from simulation.ca import SimAuthority, SimSolver
+from simulation.faults import Faults, Life, MortalContext, mortal
+from simulation.machine import NAME, Content, SimHost, WebServer
+from simulation.mint import Mint, SimKey, pooled_key
+from simulation.services import Service, SimProber
+from simulation.timeline import START, SimChance, SimClock, Timeline
+from simulation.zone import NameServer, Records, SimDnsView, SimPublisher, Zone
+
+Kind = Literal["migration", "first", "kept", "broken", "newkey", "meddled"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+HOST = "mail.example.org"
+NAMES = (HOST, "www.example.org")
+CERTIFICATE = "example.org"
+DAYS = 365
+CALM_DAYS = 55
+SPKI_256, SPKI_512, CERT_256 = RecordSpec(3, 1, 1), RecordSpec(3, 1, 2), RecordSpec(3, 0, 1)
+
+
+@dataclass
+class World:
+    """Everything that outlives a process."""
+
+    kind: Kind
+    rng: Random
+    timeline: Timeline
+    faults: Faults
+    desired: Desired
+    zone: Zone
+    dns: SimDnsView
+    publisher: SimPublisher
+    host: SimHost
+    web: WebServer
+    services: list[Service]
+    prober: SimProber
+    authority: SimAuthority
+    mint: Mint
+    key: SimKey
+    expected_foreign: dict[str, set[TlsaRecord]]
+    prunable: Callable[[TlsaRecord], bool]
+    meddling: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
+    store: SqliteStore = field(init=False)
+    incarnations: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = SqliteStore(":memory:", SimClock(self.timeline, "0"), NAME)
+
+    @property
+    def spec(self) -> CertificateSpec:
+        return self.desired.certificates[0]
+
+    def rings(self, life: Life) -> Rings:
+        """Start a process: everything that it holds dies with it, the store's file and the world stay."""
+        self.incarnations += 1
+        clock = SimClock(self.timeline, str(self.incarnations))
+        self.store._clock = clock  # the file was opened by this process
+        return Rings(
+            clock=mortal(clock, life),
+            chance=SimChance(self.rng),
+            store=mortal(self.store, life),
+            host=mortal(self.host, life),
+            dns=mortal(self.dns, life),
+            prober=mortal(self.prober, life),
+            publishers={"home": mortal(self.publisher, life)},
+            authorities={"ca": mortal(self.authority, life)},
+            solver=lambda spec: MortalContext(SimSolver(self.web, spec), life),
+        )
+
+
+def build(seed: int, kind: Kind | None = None) -> World:
+    """Draw a world. The same seed gives the same world and, on the same code, the same history."""
+    rng = Random(seed)  # noqa: S311 (nothing secret)
+    kind = kind or rng.choice(KINDS)
+    timeline = Timeline()
+    calm_from = START + timedelta(days=DAYS - CALM_DAYS)
+    faults = Faults(_fork(rng), timeline, rng.choice((0.0, 0.4, 1.0, 2.0)), calm_from)
+    mint = Mint(_fork(rng))
+    algorithm: KeyAlgorithm = rng.choice(("ecdsa", "rsa"))
+    own, other = pooled_key(1, algorithm), pooled_key(2, rng.choice(("ecdsa", "rsa")))
+    adopted = kind != "newkey" and (kind != "first" or rng.random() < 0.7)
+    key = own if adopted else pooled_key(3, "ecdsa")
+    endpoints = [Endpoint(HOST, 25, "smtp")] + ([Endpoint(HOST, 993, "imaps")] if rng.random() < 0.4 else [])
+    addresses = ("192.0.2.25",) if rng.random() < 0.6 else ("192.0.2.25", "2001:db8::25")
+    lifetime = timedelta(days=rng.choice((90, 90, 64, 45)))
+    old = mint.chain(own, NAMES, START - timedelta(days=rng.randrange(20, 60)), timedelta(days=90))
+
+    host = SimHost(_fork(rng), timeline, faults, {"/etc/ssl/key.pem": own}, key, frozenset(addresses))
+    web = WebServer(faults)
+    zone = Zone(_fork(rng), timeline, faults, _servers(rng))
+    before = _before(kind, rng, old, own, other)
+    desired, foreign, prunable = _desired(kind, rng, endpoints, before, adopted=adopted)
+    ttl = rng.choice((60, 300, 3600, 86400))
+    zone.begin({endpoint.owner: (before, ttl) for endpoint in endpoints})
+    if before and desired.history and rng.random() < 0.7:
+        _forgotten(zone, rng, endpoints, mint, other)
+    services = _services(rng, timeline, faults, host, desired, addresses, old, is_first=kind == "first")
+    _commands(desired, host, web, services)
+    world = World(
+        kind=kind,
+        rng=_fork(rng),
+        timeline=timeline,
+        faults=faults,
+        desired=desired,
+        zone=zone,
+        dns=SimDnsView(zone, _fork(rng), timeline, faults, addresses, caching=rng.random() < 0.3),
+        publisher=SimPublisher(zone, _fork(rng), timeline, faults),
+        host=host,
+        web=web,
+        services=services,
+        prober=SimProber(_fork(rng), timeline, faults, services),
+        authority=SimAuthority(_fork(rng), timeline, faults, mint, lifetime),
+        mint=mint,
+        key=key,
+        expected_foreign={endpoint.owner: set(foreign) for endpoint in endpoints},
+        prunable=prunable,
+    )
+    if faults.counts is not None and world.faults._intensity:
+        _misfortunes(world, rng)
+    if kind == "meddled":
+        _meddling(world, rng)
+    return world
+
+
+def _fork(rng: Random) -> Random:
+    return Random(rng.getrandbits(64))  # noqa: S311 (nothing secret)
+
+
+def _servers(rng: Random) -> list[NameServer]:
+    """Draw a primary and its secondaries; the first is the one that takes updates."""
+    servers = [NameServer("192.0.2.53", (0, 0))]
+    for number in range(rng.choice((1, 1, 2, 3))):
+        lag = rng.choice(((0.05, 2), (0.05, 60), (30, 900), (600, 7200)))
+        cap = rng.choice((60, 600)) if rng.random() < 0.15 else None
+        upstream = servers[-1] if number and rng.random() < 0.3 else None
+        servers.append(NameServer(f"198.51.100.{number + 1}", lag, cap, upstream))
+    return servers
+
+
+def _before(kind: Kind, rng: Random, old: Chain, own: SimKey, other: SimKey) -> Records:
+    """Return the RRset that stands on the first day."""
+    of_certificate = dane.tlsa_record(CERT_256, old)
+    of_key = dane.tlsa_record(SPKI_256, spki_der=own.spki_der)
+    stale = TlsaRecord(3, 0, 1, bytes(rng.randrange(256) for _ in range(32)))
+    lost_key = dane.tlsa_record(SPKI_256, spki_der=other.spki_der)
+    match kind:
+        case "first":
+            return ()
+        case "migration" | "kept":
+            return (of_certificate,)
+        case "newkey":
+            return rng.choice(((of_certificate,), (of_key,), tuple(sorted((of_key, of_certificate)))))
+        case "broken":
+            return rng.choice(((stale,), (lost_key,), tuple(sorted((stale, lost_key)))))
+        case "meddled":
+            return rng.choice(((), (of_certificate,), (of_key,)))
+
+
+def _desired(
+    kind: Kind, rng: Random, endpoints: list[Endpoint], before: Records, *, adopted: bool
+) -> tuple[Desired, Records, Callable[[TlsaRecord], bool]]:
+    """Draw the config; return it with the foreign records that must stay, and which may be pruned."""
+    prune: bool | tuple[TlsaRecord, ...] = kind == "migration" or (kind != "kept" and rng.choice((True, False, before)))
+    records = (SPKI_256,) if rng.random() < 0.75 else (SPKI_256, SPKI_512)
+    ttl = rng.choice((300, 1800, 3600))
+    claims = tuple(TlsaClaim(CERTIFICATE, endpoint, records, "home", ttl, prune) for endpoint in endpoints)
+    spec = CertificateSpec(
+        name=CERTIFICATE,
+        names=NAMES,
+        ca="ca",
+        http01=Http01(listen=(("192.0.2.25", 80),)),
+        key="/etc/ssl/key.pem" if adopted else None,
+        pre_challenge=("systemctl", "stop", "apache2"),
+        post_challenge=("systemctl", "start", "apache2"),
+        claims=claims,
+        deployments=tuple(_deployment(rng, endpoint) for endpoint in endpoints),
+    )
+    margin = timedelta(minutes=rng.choice((0, 15, 15)))
+    history = timedelta(days=rng.choice((0, 1, 1)))
+
+    def prunable(record: TlsaRecord) -> bool:
+        return record in prune if isinstance(prune, tuple) else bool(prune) and record.selector == 0
+
+    foreign = tuple(record for record in before if not prunable(record))
+    return Desired((spec,), margin, history), foreign, prunable
+
+
+def _deployment(rng: Random, endpoint: Endpoint) -> Deployment:
+    base = f"/etc/ssl/live/{endpoint.port}"
+    one = (FileSpec(f"{base}.pem", ("cert", "chain", "key")),)
+    several = (FileSpec(f"{base}.crt", ("cert", "chain")), FileSpec(f"{base}.key", ("key",)))
+    files = rng.choice((one, several))
+    return Deployment(
+        certificate=CERTIFICATE,
+        files=files,
+        endpoints=(endpoint,),
+        test=("check", str(endpoint.port)) if rng.random() < 0.5 else None,
+        reload=("systemctl", "reload", str(endpoint.port)),
+    )
+
+
+def _forgotten(zone: Zone, rng: Random, endpoints: list[Endpoint], mint: Mint, other: SimKey) -> None:
+    """Let another RRset have stood there until a while before the first look; caches may hold it still."""
+    unknown = dane.tlsa_record(CERT_256, mint.chain(other, NAMES, START, timedelta(days=90)))
+    for endpoint in endpoints:
+        zone.remember(endpoint.owner, (unknown,), rng.choice((3600, 80000)), START - timedelta(seconds=rng.random() * 60))
+
+
+def _services(
+    rng: Random,
+    timeline: Timeline,
+    faults: Faults,
+    host: SimHost,
+    desired: Desired,
+    addresses: tuple[str, ...],
+    old: Chain,
+    *,
+    is_first: bool,
+) -> list[Service]:
+    services = []
+    for deployment in desired.certificates[0].deployments:
+        if not is_first or rng.random() < 0.7:
+            host.disk.paths.update({file.path: Content(old, file.parts) for file in deployment.files})
+        path = next(file.path for file in deployment.files if "cert" in file.parts)
+        services.extend(
+            Service(_fork(rng), timeline, faults, host.disk, endpoint, address, path)
+            for endpoint in deployment.endpoints
+            for address in addresses
+        )
+    for service in services:
+        service.begin()
+    return services
+
+
+def _commands(desired: Desired, host: SimHost, web: WebServer, services: list[Service]) -> None:
+    spec = desired.certificates[0]
+    assert spec.pre_challenge is not None
+    assert spec.post_challenge is not None
+    host.commands[spec.pre_challenge] = web.stop
+    host.commands[spec.post_challenge] = web.start
+    for deployment in spec.deployments:
+        behind = [service for service in services if service.endpoint in deployment.endpoints]
+        assert deployment.reload is not None
+        host.commands[deployment.reload] = lambda behind=behind: [s.reload() for s in behind] and None  # type: ignore[misc]
+        if deployment.test:
+            host.commands[deployment.test] = behind[0].test
+
+
+def _misfortunes(world: World, rng: Random) -> None:
+    """Let servers freeze, go deaf and die, and services restart, fork and fall silent, mostly in the first days."""
+    for _ in range(rng.randrange(4, 14)):
+        first_days = rng.random() < 0.5
+        start = START + timedelta(days=rng.random() * (3 if first_days else DAYS - CALM_DAYS - 20))
+        end = start + timedelta(hours=rng.choice((0.2, 3, 12, 48, 300)) * rng.random())
+        if rng.random() < 0.55:
+            _misfortune_of_server(world, rng, start, end)
+        else:
+            _misfortune_of_service(world, rng, start, end)
+
+
+def _misfortune_of_server(world: World, rng: Random, start: datetime, end: datetime) -> None:
+    zone, server = world.zone, rng.choice(world.zone.servers[1:])
+    match rng.choice(("frozen", "frozen", "deaf", "deaf and frozen", "dead")):
+        case "frozen":
+            world.timeline.at(start, lambda: zone.set(server, frozen=True))
+        case "deaf":
+            world.timeline.at(start, lambda: zone.set(server, deaf=True))
+        case "deaf and frozen":
+            world.timeline.at(start, lambda: zone.set(server, deaf=True, frozen=True))
+        case _:
+            world.timeline.at(start, lambda: zone.set(server, dead=True))
+    world.timeline.at(start, lambda: world.faults.counts.update(["a name server is out of order"]))
+    world.timeline.at(end, lambda: zone.set(server))
+
+
+def _misfortune_of_service(world: World, rng: Random, start: datetime, end: datetime) -> None:
+    service = rng.choice(world.services)
+
+    def fall() -> None:
+        service.down = True
+
+    def rise() -> None:
+        service.down = False
+        service.restart()
+
+    match rng.choice(("restart", "fork", "down")):
+        case "restart":
+            world.timeline.at(start, service.restart)
+        case "fork":
+            world.timeline.at(start, service.fork)
+        case _:
+            world.timeline.at(start, fall)
+            world.timeline.at(end, rise)
+    world.timeline.at(start, lambda: world.faults.counts.update(["a service moves by itself"]))
+
+
+def _meddling(world: World, rng: Random) -> None:
+    """Let a person edit the records by hand, between two runs."""
+    for _ in range(rng.randrange(1, 4)):
+        when = START + timedelta(days=rng.random() * (DAYS - CALM_DAYS - 20) * rng.choice((0.02, 1)))
+        owner = rng.choice(world.spec.claims).endpoint.owner
+        world.meddling.append((when, _edit(world, rng, owner)))
+    world.meddling.sort(key=lambda item: item[0])
+
+
+def _edit(world: World, rng: Random, owner: str) -> Callable[[], None]:
+    stale = TlsaRecord(3, 0, 1, bytes(rng.randrange(256) for _ in range(32)))
+    backup = TlsaRecord(3, 1, 1, bytes(rng.randrange(256) for _ in range(32)))
+    what = rng.choice(("add backup", "add stale", "replace", "delete", "ttl"))
+
+    def edit() -> None:
+        world.faults.counts.update([f"a person edits: {what}"])
+        rrset = world.zone.rrset(owner)
+        rdatas, ttl = (rrset.rdatas, rrset.ttl) if rrset else ((), 3600)
+        match what:
+            case "add backup":
+                rdatas = (*rdatas, backup)
+            case "add stale":
+                rdatas = (*rdatas, stale)
+            case "replace":
+                rdatas = (stale,)
+            case "delete":
+                rdatas = ()
+            case _:
+                ttl = 7200
+        world.zone.put(owner, rdatas, ttl, by_hand=True)
+        world.expected_foreign[owner] = {
+            record
+            for record in rdatas
+            if (owner, record) not in world.zone.added_by_danelaw and not world.prunable(record)
+        }
+
+    return edit
+
+

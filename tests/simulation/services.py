@@ -1,0 +1,134 @@
+"""Services that present what they read, when they read it; and handshakes with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from danelaw.errors import RetryLater
+from danelaw.model import Chain, Endpoint, ProbeRequest, ProbeResult
+from simulation.faults import Faults
+from simulation.machine import Disk
+from simulation.timeline import START, Timeline
+
+
+@dataclass(slots=True)
+class Showing:
+    """A chain that an endpoint's address presented, from ``start`` to ``end`` (None: still does)."""
+
+    endpoint: Endpoint
+    address: str
+    chain: Chain
+    start: datetime
+    end: datetime | None = None
+
+
+class Service:
+    """One daemon at one address of one endpoint. It reads ``path`` when it starts, is reloaded, or forks a worker.
+
+    Handshakes made at the same time reach every worker; a single one reaches any.
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        timeline: Timeline,
+        faults: Faults,
+        disk: Disk,
+        endpoint: Endpoint,
+        address: str,
+        path: str,
+    ) -> None:
+        self._rng = rng
+        self._timeline = timeline
+        self._faults = faults
+        self._disk = disk
+        self.endpoint = endpoint
+        self.address = address
+        self._path = path
+        self.workers: list[Chain] = []
+        self.down = False
+        self.shown: list[Showing] = []
+
+    def begin(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Read the files anew in every worker; where there are none it does not come up."""
+        content = self._disk.paths.get(self._path)
+        self._become([content.chain] if content else [])
+
+    def fork(self) -> None:
+        """Start one worker, which reads the files, beside those that run (as Postfix does)."""
+        content = self._disk.paths.get(self._path)
+        if content and self.workers and content.chain not in self.workers:
+            self._become([*self.workers, content.chain])
+            self._timeline.after(self._rng.uniform(60, 7200), lambda: self._retire(content.chain))
+
+    def _retire(self, chain: Chain) -> None:
+        if len(self.workers) > 1 and chain in self.workers:
+            self._become([worker for worker in self.workers if worker != chain])
+
+    def reload(self) -> None:
+        """Obey a reload, in one way or another."""
+        if self._faults.strikes("a reload fails", 0.04):
+            raise RetryLater("systemctl reload: exit status 1")
+        if self._faults.strikes("a reload is ignored", 0.05):
+            return
+        if self._faults.strikes("a reload is slow", 0.15):
+            self._timeline.after(self._rng.uniform(0.1, 40), self.restart)
+            return
+        old = list(self.workers)
+        self.restart()
+        if old and self._faults.strikes("old workers linger", 0.1):
+            self._become(list(dict.fromkeys([*self.workers, *old])))
+            new = list(self.workers[:1])
+            self._timeline.after(self._rng.uniform(1, 600), lambda: self._become(new))
+
+    def test(self) -> None:
+        if self._faults.strikes("a config test fails", 0.04):
+            raise RetryLater("config test: exit status 1")
+
+    def _become(self, workers: list[Chain]) -> None:
+        self.workers = workers
+        now = self._timeline.now if self.shown or self._timeline.now > START else START
+        for row in self.shown:
+            # A service that is down presents nothing, but nothing else either.
+            if row.end is None and workers and row.chain not in workers:
+                row.end = now
+        standing = {row.chain.leaf_sha256 for row in self.shown if row.end is None}
+        for chain in workers:
+            if chain.leaf_sha256 not in standing:
+                self.shown.append(Showing(self.endpoint, self.address, chain, now))
+
+    def handshakes(self, count: int) -> list[Chain]:
+        """Return what so many simultaneous handshakes present; none where it is down."""
+        if self.down or not self.workers:
+            return []
+        if count >= len(self.workers):
+            return [self.workers[i % len(self.workers)] for i in range(count)]
+        return self._rng.sample(self.workers, count)
+
+
+class SimProber:
+    """`model.Prober` of the simulated services."""
+
+    def __init__(self, rng: Random, timeline: Timeline, faults: Faults, services: Sequence[Service]) -> None:
+        self._rng = rng
+        self._timeline = timeline
+        self._faults = faults
+        self._services = {(service.endpoint, service.address): service for service in services}
+
+    def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
+        self._timeline.spend(self._rng.uniform(0.005, 0.1))
+        return [self._result(request) for request in requests]
+
+    def _result(self, request: ProbeRequest) -> ProbeResult:
+        service = self._services[request.endpoint, request.address]
+        if self._faults.strikes("a handshake fails", 0.003):
+            return ProbeResult(request, (), problem="connection reset")
+        chains = service.handshakes(request.handshakes)
+        if not chains:
+            return ProbeResult(request, (), problem="connection refused")
+        fitting = tuple(chain for chain in chains if request.algorithm in {None, chain.algorithm})
+        return ProbeResult(request, fitting, not_offered=not fitting)
