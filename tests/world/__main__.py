@@ -113,7 +113,7 @@ def _keep(arguments: argparse.Namespace, report: int) -> int:
     world = World(arguments.only, ttl=arguments.ttl, key_type=arguments.key_type, pebble_options=options)
     try:
         with world:
-            env = _environment(world)
+            env = {**world.env, "PS1": "(world) \\w \\$ "}
             os.write(report, json.dumps(env).encode() + b"\n")
             os.close(report)
             if arguments.command:
@@ -137,11 +137,6 @@ def _run(command: Sequence[str], env: dict[str, str]) -> int:
     finally:
         signal.signal(signal.SIGINT, interrupt)
     return status if status >= 0 else 128 - status
-
-
-def _environment(world: World) -> dict[str, str]:
-    """Return what a shell inside finds in its environment."""
-    return {"WORLD": str(world.folder), "MAIL_CONFIG": str(world.postfix.config_dir), "PS1": "(world) \\w \\$ "}
 
 
 def describe(world: World) -> str:

@@ -1,8 +1,8 @@
-"""Ends everything that runs in a network namespace when whoever started this process closes it or dies.
+"""Ends everything that runs in a network namespace, and removes a folder, when its owner closes it or dies.
 
 The other end of standard input is held by the world's owner and by nobody else: end of file means that the world is
 over, also where the owner was killed by ``kill -9``. The owner itself, should it still be in there, is spared.
-Run by its path, with the network namespace's name as its argument; imports nothing slow.
+Run by its path, with the network namespace's name and the folder as arguments; imports nothing slow.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import sys
 import time
 
 
-def main(network: str) -> None:
-    """Wait for the end, then kill until nothing is left."""
+def main(network: str, folder: str) -> None:
+    """Wait for the end, kill until nothing is left, and tidy up."""
     owner = os.getppid()
     sys.stdin.buffer.read()
     spared = {os.getpid(), owner} if os.getppid() == owner else {os.getpid()}
@@ -22,6 +22,9 @@ def main(network: str) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
+    import shutil  # noqa: PLC0415 - slow, and not needed before
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def processes(network: str) -> list[int]:
@@ -36,4 +39,4 @@ def processes(network: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

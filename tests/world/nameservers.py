@@ -17,7 +17,7 @@ from dns.rdtypes.ANY.SOA import SOA
 from world import layout
 from world.server import Server, run, wait_until, write
 from world.tsig import TsigKey
-from world.zones import POLICY, Times, Zone, make_key
+from world.zones import POLICY, SELF_SIGNED, Kind, Times, Zone, make_key, sign_in_the_past
 
 _PROGRESS = "TYPE65534"
 """Where BIND notes how far the signing of a zone is: algorithm, key tag, whether it removes, whether it is complete."""
@@ -40,13 +40,13 @@ def serial_at(server: str, zone: str) -> int | None:
     return None
 
 
-def serves(server: str, zone: str, *, signed: bool) -> bool:
+def serves(server: str, zone: str, kind: Kind) -> bool:
     """Return whether a server answers with authority for a zone, which is signed to its end where it should be."""
     with contextlib.suppress(OSError, dns.exception.DNSException):
-        answer = ask(server, zone, _PROGRESS if signed else "SOA")
+        answer = ask(server, zone, _PROGRESS if kind in SELF_SIGNED else "SOA")
         if answer.flags & dns.flags.AA:
             rrsets = {rrset.rdtype: rrset for rrset in answer.answer}
-            if not signed:
+            if kind not in SELF_SIGNED:
                 return dns.rdatatype.SOA in rrsets
             progress = rrsets.get(dns.rdatatype.from_text(_PROGRESS), ())
             return bool(progress) and all(record.to_wire()[-1] == 1 for record in progress)
@@ -74,7 +74,7 @@ class Named(Server):
         self.name, self.where = name, f"{what}: BIND at {' and '.join(addresses)}"
         super().__init__(folder)
         self.addresses, self.times, self._writers, self._others = addresses, times, writers, others
-        self._zones: dict[str, bool] = {}
+        self._zones: dict[str, Kind] = {}
         self._transfers = "allow-transfer { none; }; notify no;"
 
     @property
@@ -82,12 +82,16 @@ class Named(Server):
         """The file with the DNSSEC policy."""
         return self.folder / "policy.conf"
 
-    def add(self, name: str, text: str, *, signed: bool = True) -> Path | None:
+    def add(self, name: str, text: str, kind: Kind = "secure") -> Path | None:
         """Write down a zone and make its key; a running server needs `reconfigure`. Return the key's public half."""
+        keys = self.folder / "keys"
+        keys.mkdir(exist_ok=True)
         write(self.policy, self.times.policy())
-        write(self.folder / self._file(name), text)
-        self._zones[name] = signed
-        return make_key(name, self.folder / "keys", self.policy) if signed else None
+        file = write(self.folder / self._file(name), text)
+        self._zones[name] = kind
+        if kind == "expired":
+            return sign_in_the_past(name, keys, file)
+        return make_key(name, keys, self.policy) if kind in SELF_SIGNED else None
 
     @staticmethod
     def _file(zone: str) -> str:
@@ -105,10 +109,11 @@ class Named(Server):
         """Write named.conf from the zones known so far."""
         grants = " ".join(f'grant "{key.name}" zonesub ANY;' for key in self._writers)
         zones = "\n".join(
-            f'zone "{name}" {{ type primary; file "{self._file(name)}"; update-policy {{ {grants} }};'
-            + (f' dnssec-policy "{POLICY}"; inline-signing no;' if signed else "")
+            f'zone "{name}" {{ type primary; file "{self._file(name)}";'
+            + (f" update-policy {{ {grants} }};" if kind != "expired" else "")  # or named would sign it anew
+            + (f' dnssec-policy "{POLICY}"; inline-signing no;' if kind in SELF_SIGNED else "")
             + " };"
-            for name, signed in self._zones.items()
+            for name, kind in self._zones.items()
         )
         clauses = "\n".join(f'include "{key.clause}";' for key in (*self._writers, *self._others))
         write(
@@ -131,7 +136,7 @@ controls {{ inet {self.addresses[0]} port 953 allow {{ any; }} keys {{ "{self._w
         return [self.own_copy("named"), "-g", "-n", "1", "-c", self.folder / "named.conf"]
 
     def ready(self) -> bool:
-        return all(serves(self.addresses[-1], zone, signed=signed) for zone, signed in self._zones.items())
+        return all(serves(self.addresses[-1], zone, kind) for zone, kind in self._zones.items())
 
     def reconfigure(self) -> None:
         """Let the running server know the zones added since it started."""
@@ -198,7 +203,7 @@ zone:
         return ["knotd", "-c", self.folder / "knot.conf"]
 
     def ready(self) -> bool:
-        return all(serves(layout.NS2, zone.name, signed=zone.signed) for zone in self._zones.values())
+        return all(serves(layout.NS2, zone.name, zone.kind) for zone in self._zones.values())
 
     def start(self) -> None:
         """Start it again; it asks the primary at once, since nobody notifies it of what it missed."""

@@ -54,15 +54,24 @@ def mount_proc() -> None:
     _call("mount", b"proc", b"/proc", b"proc", 0, None)
 
 
+def _ip(*commands: str) -> None:
+    try:
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise WorldError(f"ip: {error}; is iproute2 installed?") from None
+
+
 class Namespace:
     """A network and a mount namespace that the calling thread enters, and leaves again.
 
     What the thread starts (processes, threads) is inside as well; threads that were there before stay outside.
-    ``network`` names the network namespace. One may be entered from inside another.
+    ``network`` names the network namespace. One may be entered from inside another. ``addresses`` are lo's: all of
+    127.0.0.0/8 is answered there anyway, but named and Postfix do not bind what no interface has. ``folder`` is
+    removed in the end.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses
+    def __init__(self, folder: Path, addresses: Sequence[str]) -> None:
+        self._folder, self._addresses = folder, addresses
         self._outside: dict[int, int] = {}
         self._keeper: subprocess.Popen[bytes] | None = None
         self.network = ""
@@ -77,11 +86,9 @@ class Namespace:
             unshare(CLONE_NEWNET | CLONE_NEWNS)
             self.network = str((here / "net").readlink())
             mount_privately()
-            # named and Postfix do not bind 127.x addresses that no interface has, although lo answers for all of them.
-            lines = ["link set lo up", *(f"address add {address}/32 dev lo" for address in self._addresses)]
-            subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+            _ip("link set lo up", *(f"address add {address}/32 dev lo" for address in self._addresses))
             self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), self.network],
+                [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), self.network, self._folder],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )
@@ -94,6 +101,10 @@ class Namespace:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.leave()
+
+    def add_address(self, address: str) -> None:
+        """Give ``lo`` another address."""
+        _ip(f"address replace {address}/32 dev lo")
 
     def leave(self) -> None:
         """End all that still runs inside and go back to where the thread came from."""

@@ -42,6 +42,7 @@ class Resolver(Server):
     trust-anchor-file: "{self._anchor}"
     module-config: "validator iterator"
     val-log-level: 2
+    ede: yes
     serve-expired: no
     num-threads: 1
     msg-cache-size: 1m

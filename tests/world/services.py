@@ -313,7 +313,7 @@ ErrorLog "{self.log}"
 TypesConfig /etc/mime.types
 Listen {layout.WEB}:80
 Listen {layout.WEB}:443
-DocumentRoot "{self.webroot}"
+{"".join(f"Listen {address}:80{chr(10)}" for address in layout.MAIL)}DocumentRoot "{self.webroot}"
 <Directory "{self.webroot}">
     Require all granted
 </Directory>

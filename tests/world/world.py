@@ -17,10 +17,18 @@ from world.resolvers import Resolver
 from world.server import Server, run, wait_until, write
 from world.services import Apache, Dovecot, Postfix, Service
 from world.tsig import TsigKey, make_tsig_key
-from world.zones import Times, Zone, bogus_ds_of, ds_of, write_anchors
+from world.zones import Kind, Times, Zone, ds_of, write_anchors
 
 ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache"]
 ALL: frozenset[ServiceName] = frozenset(get_args(ServiceName))
+
+BEGINNING: Mapping[str, Kind] = {
+    layout.DOMAIN: "secure",
+    "unsigned.test": "insecure",
+    "bogus.test": "bogus",
+    "expired.test": "expired",
+}
+"""The zones that are there when a world begins."""
 
 
 class World:
@@ -44,6 +52,7 @@ class World:
         self.times = Times(ttl, negative_ttl)
         self.zones: dict[str, Zone] = {}
         self.servers: list[Server] = []
+        self._nameservers = {"ns1": layout.NS1} | ({"ns2": layout.NS2} if "knot" in self.services else {})
         self._key_type = key_type
         self._pebble_options = pebble_options or {}
         self._ending = ExitStack()
@@ -53,7 +62,7 @@ class World:
             self.folder = Path(tempfile.mkdtemp(prefix="world-"))
             self.folder.chmod(0o755)  # postfix, www-data and others find their own files in it
             ending.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self.namespace = ending.enter_context(Namespace(layout.ADDRESSES))
+            self.namespace = ending.enter_context(Namespace(self.folder, layout.ADDRESSES))
             self._make()
             ending.callback(self._end_servers)
             self._start()
@@ -95,7 +104,7 @@ class World:
             "primary",
             (layout.NS1,),
             folder,
-            what="example.test, unsigned.test, bogus.test: their ns1",
+            what=f"{', '.join(BEGINNING)}: their ns1",
             times=self.times,
             writers=writers,
             others=(self.stranger_key, transfer),
@@ -119,17 +128,17 @@ class World:
 
     def _make_zones(self) -> None:
         times = self.times
-        delegations: list[str] = []
-        for name, kind in (layout.DOMAIN, "signed"), ("unsigned.test", "unsigned"), ("bogus.test", "bogus"):
-            zone = self.zones[name] = Zone(name, signed=kind != "unsigned")
-            key = self.primary.add(name, zone.text(times), signed=zone.signed)
-            ds = "" if key is None else bogus_ds_of(key) if kind == "bogus" else ds_of(key)
-            delegations += zone.delegation(times, ds)
         hosts = [f"ns.test. A {layout.TEST_NS}", f"ca.test. A {layout.CA}"]
-        test_key = self.parents.add("test.", times.soa("ns.test.") + "\n".join([*hosts, *delegations, ""]))
+        lines = [times.soa("ns.test."), "@ NS ns.test.", *hosts]
+        for name, kind in BEGINNING.items():
+            zone = self.zones[name] = Zone(name, kind, self._nameservers)
+            key = self.primary.add(name, zone.text(times), kind)
+            lines += zone.delegation(times, "" if key is None else ds_of(key, matching=kind != "bogus"))
+        test_key = self.parents.add("test.", "\n".join([*lines, ""]))
         assert test_key
-        glue = [f"a.root. A {layout.ROOT_NS}", "test. NS ns.test.", hosts[0], f"test. DS {ds_of(test_key)}"]
-        root_key = self.parents.add(".", times.soa("a.root.") + "\n".join([*glue, ""]))
+        root = [times.soa("a.root."), "@ NS a.root.", f"a.root. A {layout.ROOT_NS}"]
+        delegation = ["test. NS ns.test.", hosts[0], f"test. DS {ds_of(test_key)}"]
+        root_key = self.parents.add(".", "\n".join([*root, *delegation, ""]))
         assert root_key
         self.root_hints = write(
             self.folder / "root.hints", f". 3600 IN NS a.root.\na.root. 3600 IN A {layout.ROOT_NS}\n"
@@ -172,20 +181,25 @@ class World:
                 return zone
         raise WorldError(f"{name} is in none of {', '.join(self.zones)}; world.zone() makes another")
 
-    def zone(self, name: str) -> Zone:
-        """Make another signed zone below ``test.``, so that a test disturbs nobody; it is served when this returns."""
-        zone = Zone(name)
+    def zone(self, name: str, *, mail: Sequence[str] = layout.MAIL) -> Zone:
+        """Make another signed zone below ``test.``, so that a test disturbs nobody; it is served when this returns.
+
+        ``mail`` are its mail host's addresses, for tests with servers of their own. It takes a tenth of a second.
+        """
+        for address in set(mail) - set(layout.MAIL):
+            self.namespace.add_address(address)
+        zone = Zone(name, "secure", self._nameservers, mail)
         key = self.primary.add(name, zone.text(self.times))
         assert key
         self.primary.reconfigure()
         self.zones[name] = zone
         self.nsupdate(layout.TEST_NS, "test", [f"add {line}" for line in zone.delegation(self.times, ds_of(key))])
-        if self.secondary in self.servers:
-            wait_until(self.primary.ready, f"{self.primary.name} does not serve {name}", self.primary.last_words)
+        wait_until(self.primary.ready, f"the primary does not serve {name}", self.primary.last_words)
+        if self.secondary.running:
             self.secondary.reconfigure()
-        for server in self.servers:
-            if isinstance(server, Named | Secondary):
-                wait_until(server.ready, f"{server.name} does not serve {name}", server.last_words)
+            wait_until(self.secondary.ready, f"the secondary does not serve {name}", self.secondary.last_words)
+        if self.resolver.running:
+            self.resolver.flush("test")  # it may have seen that the zone was missing
         return zone
 
     def nsupdate(self, server: str, zone: str, lines: Sequence[str], key: Path | None = None) -> None:
@@ -217,6 +231,11 @@ class World:
     def dig(self, name: str, rdtype: str, *options: str, server: str = layout.RESOLVER) -> str:
         """Return what dig prints; ``+short`` and the like are ``options``."""
         return run("dig", f"@{server}", "+time=3", "+tries=1", name, rdtype, *options)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What helps people and tools inside: ``WORLD``, the folder, and ``MAIL_CONFIG`` for posttls-finger."""
+        return {"WORLD": str(self.folder), "MAIL_CONFIG": str(self.postfix.config_dir)}
 
     # -- all services ------------------------------------------------------------------------------------------------
 

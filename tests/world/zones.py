@@ -1,7 +1,9 @@
 """What stands in the zones, and the keys and policies that sign them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from world import layout
 from world.server import run, write
@@ -17,9 +19,9 @@ class Times:
     negative_ttl: int = 1
 
     def soa(self, server: str) -> str:
-        """Return the head of a zone file, up to and with its SOA and NS."""
+        """Return the head of a zone file, up to and with its SOA."""
         timers = f"1 3600 1 86400 {self.negative_ttl}"
-        return f"$TTL {self.ttl}\n@ IN SOA {server} hostmaster.{layout.DOMAIN}. {timers}\n@ IN NS {server}\n"
+        return f"$TTL {self.ttl}\n@ IN SOA {server} hostmaster.{layout.DOMAIN}. {timers}"
 
     def policy(self) -> str:
         """Return the DNSSEC policy: one ECDSA P-256 key, no waiting for anybody's caches, signatures for a day."""
@@ -34,20 +36,34 @@ class Times:
 """
 
 
+Kind = Literal["secure", "insecure", "bogus", "expired"]
+"""What a validating resolver says of a zone. ``expired`` is bogus too: its signatures ended days ago."""
+SELF_SIGNED: frozenset[Kind] = frozenset({"secure", "bogus"})
+"""Those that BIND signs as they change, by the DNSSEC policy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone below ``test.`` on the primary and the secondary. ``signed``: with a DNSSEC policy."""
+    """A zone below ``test.``; ``servers`` are its name servers by first label, ``mail`` its mail host's addresses."""
 
     name: str
-    signed: bool = True
+    kind: Kind
+    servers: Mapping[str, str]
+    mail: Sequence[str] = layout.MAIL
+
+    def _nameservers(self, ttl: int) -> str:
+        """Return their NS and address records."""
+        return "\n".join(
+            f"{self.name}. {ttl} IN NS {label}.{self.name}.\n{label}.{self.name}. {ttl} IN A {address}"
+            for label, address in self.servers.items()
+        )
 
     def text(self, times: Times) -> str:
         """Return the zone file: a mail host with two addresses, a web site, and two traps (wildcard and alias)."""
-        mail = "\n".join(f"{{}} A {address}" for address in layout.MAIL)
+        mail = "\n".join(f"{{}} A {address}" for address in self.mail)
         return f"""$ORIGIN {self.name}.
-{times.soa(f"ns1.{self.name}.")}@ NS ns2
-ns1 A {layout.NS1}
-ns2 A {layout.NS2}
+{times.soa(f"ns1.{self.name}.")}
+{self._nameservers(times.ttl)}
 @ A {layout.WEB}
 @ MX 10 mail
 www A {layout.WEB}
@@ -60,32 +76,30 @@ _25._tcp.alias CNAME _25._tcp.mail
 
     def delegation(self, times: Times, ds: str = "") -> list[str]:
         """Return the records of the parent: NS, glue, and the DS where there is one."""
-        ttl = times.ttl
-        records = [
-            f"{self.name}. {ttl} IN NS ns1.{self.name}.",
-            f"{self.name}. {ttl} IN NS ns2.{self.name}.",
-            f"ns1.{self.name}. {ttl} IN A {layout.NS1}",
-            f"ns2.{self.name}. {ttl} IN A {layout.NS2}",
-        ]
-        return [*records, f"{self.name}. {ttl} IN DS {ds}"] if ds else records
+        records = self._nameservers(times.ttl).splitlines()
+        return [*records, f"{self.name}. {times.ttl} IN DS {ds}"] if ds else records
 
 
 def make_key(zone: str, folder: Path, policy: Path) -> Path:
     """Make the key of a zone for its policy; return its public half (a zone file line with the DNSKEY)."""
-    folder.mkdir(exist_ok=True)
     base = run("dnssec-keygen", "-q", "-k", POLICY, "-l", policy, "-K", folder, zone).strip()
     return folder / f"{base}.key"
 
 
-def ds_of(key: Path) -> str:
-    """Return the SHA-256 DS of a key: tag, algorithm, digest type, digest."""
-    return run("dnssec-dsfromkey", "-2", key).split(" DS ", 1)[1].strip()
+def ds_of(key: Path, *, matching: bool = True) -> str:
+    """Return the SHA-256 DS of a key (tag, algorithm, digest type, digest), or one that looks like it."""
+    ds = run("dnssec-dsfromkey", "-2", key).split(" DS ", 1)[1].strip()
+    return ds if matching else f"{ds[:-64]}{'0' * 64}"
 
 
-def bogus_ds_of(key: Path) -> str:
-    """Return a DS that looks right and matches no key."""
-    head, digest = ds_of(key).rsplit(" ", 1)
-    return f"{head} {'0' * len(digest)}"
+def sign_in_the_past(zone: str, folder: Path, file: Path) -> Path:
+    """Sign a zone file with signatures that ended ten days ago; return the key's public half."""
+    key = folder / run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-K", folder, zone).strip()
+    public = key.with_name(f"{key.name}.key")
+    file.write_text(f"{file.read_text()}\n{public.read_text()}")
+    then = ("-s", "now-20d", "-e", "now-10d")
+    run("dnssec-signzone", "-z", "-P", *then, "-K", folder, "-o", zone, "-f", file, file, key)
+    return public
 
 
 def write_anchors(key: Path, folder: Path) -> tuple[Path, Path, Path]:
