@@ -368,6 +368,33 @@ def test_the_file_is_ours_alone_whatever_the_umask(tmp_path: Path, clock: Standi
     assert set(modes.values()) == {0o600}
 
 
+@pytest.mark.usefixtures("store")
+def test_a_file_that_others_could_read_is_closed_to_them(path: str, clock: StandingClock) -> None:
+    Path(path).chmod(0o644)
+    with closing(SqliteStore(path, clock, "h")):
+        assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    for attempt in range(10):
+        path = store_path(str(tmp_path / str(attempt)))
+        go_read, go_write = os.pipe()
+        pids = []
+        for _ in range(4):
+            pid = os.fork()
+            if pid == 0:
+                os.close(go_write)
+                os.read(go_read, 1)
+                with closing(SqliteStore(path, StandingClock(), "h")) as store:
+                    store.begin("a", "", "", NOW)
+                os._exit(0)
+            pids.append(pid)
+        os.close(go_write)
+        os.close(go_read)
+        assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0, 0]
+        assert len(reopened(path).effects) == 4
+
+
 def test_a_newer_danelaw_s_file_is_left_alone(store: SqliteStore, path: str, clock: StandingClock) -> None:
     store._db.execute("PRAGMA user_version = 99")
     with pytest.raises(StateCorrupt, match=r"newer danelaw \(schema 99"):
@@ -423,7 +450,7 @@ def test_a_path_that_cannot_be_opened(tmp_path: Path, clock: StandingClock) -> N
     (tmp_path / "file").write_text("x")
     with pytest.raises(RetryLater, match="Not a directory"):
         SqliteStore(str(tmp_path / "file" / "facts.sqlite"), clock, "h")
-    with pytest.raises(RetryLater, match="Is a directory"):
+    with pytest.raises(RetryLater, match="cannot be opened"):
         SqliteStore(str(tmp_path), clock, "h")
 
 

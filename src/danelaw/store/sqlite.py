@@ -5,10 +5,11 @@ read is kept in memory until somebody writes, this store or another process, so 
 microseconds.
 """
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -52,26 +53,22 @@ class SqliteStore:
         self._path = path
         self._clock = clock
         self._host = host
-        self._on_disk = path != ":memory:"
         self._chains: dict[str, Chain] = {}
         self._rows: dict[type, dict[Row, Fact]] = {kind: {} for kind in TABLES}
         self._effects: dict[int, Effect] = {}
         self._facts = Facts()
         self._changed: set[str] = set()  # the fields of Facts that are to be built anew
         self._seen_version: int | None = None
-        with self._explained():
-            if self._on_disk:
-                _make_private(Path(path))
+        with self._explained(), _opening(Path(path)) if path != ":memory:" else nullcontext():
             # check_same_thread stays on: a snapshot shared by two threads would be a race.
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-        try:
-            with self._explained():
+            try:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 migrate(self._db, path)
-        except BaseException:
-            self._db.close()
-            raise
+            except BaseException:
+                self._db.close()
+                raise
 
     def close(self) -> None:
         """Close the file. Nothing is lost without it."""
@@ -314,23 +311,31 @@ class SqliteStore:
             raise RetryLater(f"{error.filename or self._path}: {error.strerror}; nothing was stored") from error
 
 
-def _make_private(path: Path) -> None:
-    """Make the store's folder and its file before SQLite does: nobody else reads them, whatever the umask says."""
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Make the store's folder and its file before SQLite does, and keep other processes out while it is opened.
+
+    Nobody else reads them, whatever the umask says. The lock is needed once: SQLite does not wait for another process
+    that turns a new file's journal into a WAL at the same instant.
+    """
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700 if folder == path.parent else 0o711)
         _sync(folder.parent)
-    # SQLite gives its -wal and -shm files the mode of this one.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = os.fstat(descriptor)
-        if found.st_mode & 0o077:
-            os.fchmod(descriptor, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # SQLite gives its -wal and -shm files the mode of this one. A file that is there is not opened here: closing it
+        # again would drop the locks that another connection of this process has on it (sqlite.org/howtocorrupt.html).
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.fsync(lock)
+        if path.stat().st_mode & 0o077 and path.is_file():
+            path.chmod(0o600)
+        yield
     finally:
-        os.close(descriptor)
-    if found.st_size == 0:
-        _sync(path.parent)
+        os.close(lock)
 
 
 def _sync(folder: Path) -> None:
