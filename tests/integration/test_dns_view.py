@@ -194,6 +194,21 @@ def test_wrong_trust_anchor_is_our_own_fault_and_not_bogus(iterating: ResolverSp
     assert len(found.readings) == 2
 
 
+def test_no_network_is_indeterminate_and_not_bogus(iterating: ResolverSpec, tmp_path: Path) -> None:
+    hints = tmp_path / "root.hints"
+    hints.write_text(f". 3600 NS a.root.\na.root. 3600 A {DEAD}\n")
+    view = AuthoritativeView(replace(iterating, root_hints=str(hints)), {}, CLOCK, tries=1, limit=0.3, resolve_limit=1)
+    (found,) = view.look(["_25._tcp.mail.example.test."], [])
+    assert found.problem is not None
+    assert "no zone is found" in found.problem
+    assert found.validated is not None
+    assert found.validated.security == "indeterminate"
+    assert found.validated.why
+    addresses, security, why = view.addresses("mail.example.test")
+    assert (addresses, security) == ((), "indeterminate")
+    assert why
+
+
 def test_unusable_trust_anchor_is_refused(iterating: ResolverSpec, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing\.ds.*cannot be read"):
         look(replace(iterating, trust_anchor=str(tmp_path / "missing.ds")), "_25._tcp.mail.example.test.")

@@ -27,6 +27,9 @@ T = TypeVar("T")
 _LONGEST_CHAIN = 8
 """How many CNAMEs are followed; resolvers give up at 8 to 16."""
 
+_OWNERS_AT_ONCE = 32
+"""A thousand certificates must not drown the resolver in look-ups that then run out of time."""
+
 _Found = dict[Name, tuple[Zone, dict[str, Verdict]]]
 """Of each name of a CNAME chain: its zone, and what each server (as text) says."""
 
@@ -113,12 +116,13 @@ class _Look:
         self._asker = asker
         self._clock = clock
         self._limit = limit
+        self._gate = asyncio.Semaphore(_OWNERS_AT_ONCE)
 
     async def owner(self, owner: str, known: Sequence[Server]) -> OwnerLook:
         """Look at one owner name, within the time limit."""
         try:
             name = wire.name_of(owner)
-            async with asyncio.timeout(self._limit):
+            async with self._gate, asyncio.timeout(self._limit):
                 validated, look = await asyncio.gather(self._validated(name), self._read(owner, name, known))
         except Malformed as error:
             return _nothing(owner, str(error))
@@ -138,8 +142,12 @@ class _Look:
 
     async def zone_cut(self, name: Name) -> tuple[str, str, tuple[str, ...]]:
         """See `AuthoritativeView.zone_cut`."""
-        zone = await self._finder.zone_of(name)
-        answers = await self._asker.ask_all(zone.servers, zone.name, wire.SOA)
+        try:
+            async with asyncio.timeout(self._limit):
+                zone, _ = await self._ask_zone(name)
+                answers = await self._asker.ask_all(zone.servers, zone.name, wire.SOA)
+        except TimeoutError:
+            raise NoZone(f"looking for the zone of {text_of(name)} took longer than {self._limit:g} s") from None
         for answer in answers.values():
             soa = answer.answers(zone.name, wire.SOA) if isinstance(answer, Message) and answer.aa else ()
             if soa and soa[0].target is not None:

@@ -313,15 +313,11 @@ class Finder:
         self, zone: Name, servers: Mapping[Address, int], unresolved: Mapping[str, str], without: Sequence[str]
     ) -> Zone:
         """Leave out, and name, the servers of a family that this host has no route for (rules.md, L)."""
-        reached = {server: ttl for server, ttl in list(servers.items())[:_MAX_SERVERS] if self._route(server)}
-        family_works = {server.is_ipv6 for server in reached}
-        left_out = []
-        for server, ttl in servers.items():
-            if server not in reached:
-                if server.is_ipv6 not in family_works:
-                    left_out.append(str(server))
-                else:
-                    reached[server] = ttl
+        kept = dict(list(servers.items())[:_MAX_SERVERS])
+        families = {server.is_ipv6 for server in kept if self._route(server)}
+        # where no family works at all, the host is cut off: then all are asked, and all are missed
+        left_out = [str(server) for server in kept if families and server.is_ipv6 not in families]
+        reached = {server: ttl for server, ttl in kept.items() if str(server) not in left_out}
         in_order = dict(sorted(reached.items()))
         return Zone(zone, in_order, unresolved, tuple(sorted([*left_out, *without])))
 
