@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from danelaw.acme.jws import AccountKey, thumbprint
 from danelaw.acme.messages import usable_url
-from danelaw.acme.problem import AcmeProblem
+from danelaw.acme.problem import AcmeProblem, Forgotten
 from danelaw.acme.protocol import Answer, Session
 from danelaw.errors import Refused, StateCorrupt
 from danelaw.model import CaSpec, Progress
@@ -103,6 +103,19 @@ class Account:
         self._progress(f"{self._ca.name}: the CA does not know our account {kid} any more")
         self._kid = self._sign_in(None)
         return self._session.post(url, payload, self._kid, accept)
+
+    def fetch(self, url: str, accept: str | None = None) -> Answer:
+        """Fetch an order, an authorization or a certificate by POST-as-GET (RFC 8555 section 6.3).
+
+        Raises what `post` raises, and `Forgotten` where the CA says that it does not have it, or not for us.
+        """
+        try:
+            return self.post(url, None, accept)
+        except AcmeProblem as error:
+            status = error.problem.status
+            if status in {404, 410} or (status == 403 and error.kind == "unauthorized"):
+                raise Forgotten(str(error), error.problem) from error
+            raise
 
     def kid(self) -> str:
         """Return the account's URL, asking the CA only where that is not known or the contact changed."""

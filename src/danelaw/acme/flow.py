@@ -18,8 +18,8 @@ from danelaw import __version__
 from danelaw.acme.account import Account, account_folder, load_or_make_key
 from danelaw.acme.jws import base64url
 from danelaw.acme.messages import Order, parse_order
-from danelaw.acme.problem import AcmeProblem, MalformedAnswer, Problem, failure, plain
-from danelaw.acme.protocol import Answer, Session, forgotten
+from danelaw.acme.problem import AcmeProblem, Forgotten, MalformedAnswer, Problem, failure, plain
+from danelaw.acme.protocol import Answer, Session
 from danelaw.acme.validation import Poll, failure_of, look, validate
 from danelaw.errors import InputError, Refused
 from danelaw.model import CaSpec, Clock, OrderState, Progress, Solver
@@ -93,16 +93,17 @@ class AcmeAuthority:
         """
         if order.status == "valid" and order.chain_pem is not None:
             return order
+        try:
+            return self._advance(order, solver)
+        except Forgotten as error:  # the order, an authorization or its certificate
+            self._progress(f"{self._ca.name}: the CA does not have the order {order.url} (any more)")
+            return replace(order, status="invalid", problem=str(error.problem))
+
+    def _advance(self, order: OrderState, solver: Solver | None) -> OrderState:
         session, account = self._signed_in()
         if (not_before := self._not_before.pop(order.url, None)) is not None:
             Poll(self._clock, _PROCESSING_LIMIT, f"order {order.url}").wait(not_before)
-        try:
-            current, looked = self._look(order.url)
-        except AcmeProblem as problem:
-            if not forgotten(problem):
-                raise
-            self._progress(f"{self._ca.name}: the CA does not know the order {order.url} (any more)")
-            return replace(order, status="invalid", problem=str(problem.problem))
+        current, looked = self._look(order.url)
         if _RANK[current.status] < self._reached.get(order.url, 0):
             current = self._settled(current, looked, self._reached[order.url])
         if current.status != order.status or current.status == "invalid":
@@ -151,7 +152,7 @@ class AcmeAuthority:
         return self._session, self._account
 
     def _look(self, url: str) -> tuple[Order, Answer]:
-        answer = self._signed_in()[1].post(url, None)
+        answer = self._signed_in()[1].fetch(url)
         return parse_order(answer.document(), url), answer
 
     def _settled(self, order: Order, answer: Answer, rank: int) -> Order:
@@ -194,7 +195,7 @@ class AcmeAuthority:
         """Return the default chain (RFC 8555 section 7.4.2), PEM, leaf first; alternates are not looked at."""
         if order.certificate is None:
             raise MalformedAnswer(f"order {order.url}: valid, but the CA names no certificate")
-        answer = self._signed_in()[1].post(order.certificate, None, accept=_PEM_CHAIN)
+        answer = self._signed_in()[1].fetch(order.certificate, accept=_PEM_CHAIN)
         return check_chain(answer.body, csr_der, f"{self._ca.name}: {order.certificate}")
 
 

@@ -80,6 +80,10 @@ class AcmeProblem(Refused):
         return self.problem.kind
 
 
+class Forgotten(AcmeProblem):
+    """What was asked for does not exist (any more), or not for this account: a new order is needed."""
+
+
 class MalformedAnswer(RetryLater):
     """The CA answered with something that RFC 8555 does not allow: a proxy's page, an object without its members."""
 

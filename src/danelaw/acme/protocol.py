@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from danelaw.acme.jws import AccountKey, jwk, sign
 from danelaw.acme.messages import Directory, parse_directory, usable_url
-from danelaw.acme.problem import AcmeProblem, MalformedAnswer, Problem, failure, parse_problem, plain, retry_after
+from danelaw.acme.problem import MalformedAnswer, Problem, failure, parse_problem, plain, retry_after
 from danelaw.acme.transport import Exchange, Transport, Unreachable
 from danelaw.errors import Refused, RetryLater
 from danelaw.model import Clock
@@ -187,11 +187,6 @@ class Session:
     @staticmethod
     def _host(url: str) -> str:
         return urlsplit(url).netloc
-
-
-def forgotten(error: AcmeProblem) -> bool:
-    """Return whether the CA says that what was asked for does not exist (any more), or not for this account."""
-    return error.problem.status in {404, 410} or (error.problem.status == 403 and error.kind == "unauthorized")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def validate(
 
 
 def _look(account: Account, url: str) -> tuple[Authorization, datetime | None]:
-    answer = account.post(url, None)
+    answer = account.fetch(url)
     return parse_authorization(answer.document(), url), answer.retry_after
 
 

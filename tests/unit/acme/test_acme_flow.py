@@ -212,6 +212,29 @@ def test_a_pending_order_with_a_dead_authorization_is_over_before_anything_is_pr
     assert solver.events == []
 
 
+@pytest.mark.parametrize(("resource", "steps"), [("authz", 0), ("cert", 2)])
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_order_without_its_authorization_or_certificate_is_over(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, resource: str, steps: int, status: int
+) -> None:
+    order = authority.open(NAMES, new_csr(*NAMES))
+    for _ in range(steps):
+        order = authority.advance(order, solver)
+    ca.faults[resource] = [refused("malformed", "expired and gone", status)]
+    after = authority.advance(order, solver)
+    assert (after.status, after.problem) == ("invalid", "malformed: expired and gone")
+    assert solver.answers == {}
+
+
+def test_a_finalization_that_is_not_authorized_is_no_forgotten_order(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver
+) -> None:
+    order = authority.advance(authority.open(NAMES, new_csr(*NAMES)), solver)
+    ca.faults["order/finalize"] = [refused("unauthorized", "not for these names", 403)]
+    with pytest.raises(Refused, match="not for these names"):
+        authority.advance(order, None)
+
+
 def test_an_order_that_is_somebody_elses_now_is_over(
     ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver
 ) -> None:
