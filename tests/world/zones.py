@@ -98,7 +98,7 @@ def sign_in_the_past(zone: str, folder: Path, file: Path) -> Path:
     public = key.with_name(f"{key.name}.key")
     file.write_text(f"{file.read_text()}\n{public.read_text()}")
     then = ("-s", "now-20d", "-e", "now-10d")
-    run("dnssec-signzone", "-z", "-P", *then, "-K", folder, "-o", zone, "-f", file, file, key)
+    run("dnssec-signzone", "-z", "-P", *then, "-K", folder, "-d", folder, "-o", zone, "-f", file, file, key)
     return public
 
 
