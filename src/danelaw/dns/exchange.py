@@ -6,6 +6,7 @@ Nothing is believed that is not an answer to the question asked, from the addres
 
 import asyncio
 import contextlib
+import re
 import secrets
 import socket
 import struct
@@ -45,15 +46,12 @@ class Address(NamedTuple):
 
 def parse_address(text: str) -> Address:
     """Read ``192.0.2.53``, ``192.0.2.53:5353``, ``2001:db8::53`` or ``[2001:db8::53]:5353``. Raises `InputError`."""
-    host, port = text, "53"
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or "53"
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
+    bracketed = re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d{1,5}))?", text)
+    plain = re.fullmatch(r"(?P<host>[^:]+):(?P<port>\d{1,5})", text, re.ASCII)
+    found = bracketed or plain
+    host, port = (found["host"], found["port"] or "53") if found else (text, "53")
     try:
-        number = int(port)
-        address = str(ip_address(host))
+        number, address = int(port), str(ip_address(host))
     except ValueError:
         raise InputError(f"{text!r} is no server address; write 192.0.2.53:53 or [2001:db8::53]:53") from None
     if not 0 < number < 65536:

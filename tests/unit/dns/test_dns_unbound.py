@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from danelaw.dns.unbound import config_text, load
+from danelaw.errors import InputError, Refused
+from danelaw.model import ResolverSpec
+
+
+def test_root_is_trusted_by_default() -> None:
+    text = config_text(ResolverSpec())
+    assert 'trust-anchor: ". IN DS 20326 8 2 E06D44B80B8F1D39' in text
+    assert 'trust-anchor: ". IN DS 38696 8 2 683D2D0ACB8C9B71' in text
+    assert "root-hints" not in text  # libunbound has its own
+    assert "forward-zone" not in text
+    assert 'local-zone: "test." nodefault' in text
+    assert "do-not-query-localhost: no" in text
+
+
+def test_files_of_the_spec(tmp_path: Path) -> None:
+    for name in ("root.ds", "root.hints"):
+        (tmp_path / name).write_text("")
+    text = config_text(ResolverSpec(trust_anchor=str(tmp_path / "root.ds"), root_hints=str(tmp_path / "root.hints")))
+    assert f'trust-anchor-file: "{tmp_path}/root.ds"' in text
+    assert f'root-hints: "{tmp_path}/root.hints"' in text
+    assert "20326" not in text
+
+
+def test_forwarding() -> None:
+    assert "forward-addr: 192.0.2.1@5353" in config_text(ResolverSpec("192.0.2.1", 5353))
+    assert "forward-addr: ::1@53" in config_text(ResolverSpec("::1"))
+
+
+def test_without_validation_nothing_is_trusted() -> None:
+    text = config_text(ResolverSpec(), validate=False)
+    assert "trust-anchor" not in text
+    assert 'module-config: "iterator"' in text
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing: the trust anchor file cannot be read \(No such file"):
+        config_text(ResolverSpec(trust_anchor=str(tmp_path / "missing")))
+    odd = tmp_path / 'a"b'
+    odd.write_text("")
+    with pytest.raises(InputError, match="may hold no quote"):
+        config_text(ResolverSpec(root_hints=str(odd)))
+
+
+def test_resolver_that_is_no_address() -> None:
+    with pytest.raises(InputError, match="no server address"):
+        config_text(ResolverSpec("resolver.example.org"))
+
+
+def test_missing_library_names_the_package() -> None:
+    with pytest.raises(Refused, match=r"libnothing\.so\.9.*install Debian's package libunbound8"):
+        load("libnothing.so.9")
+    assert load() is load()
