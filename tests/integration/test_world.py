@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from acme import challenges, client, crypto_util, errors, messages
+from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
 
 from world import ALL, ServiceName, World, WorldError, layout, make_private_key, wait_until
 from world.keeper import processes
@@ -191,7 +194,7 @@ def test_a_paused_server_is_silent(fresh_world: Callable[..., World]) -> None:
     world = fresh_world({"bind"})
     world.primary.pause()
     with pytest.raises(WorldError, match=r"timed out|no servers could be reached"):
-        world.dig("example.test", "SOA", "+time=1", server=layout.NS1)
+        world.dig("example.test", "SOA", "+time=1", "+tries=1", server=layout.NS1)
     world.primary.resume()
     assert world.serial() is not None
 
@@ -250,24 +253,50 @@ def test_services_stop_and_start_by_plain_commands(fresh_world: Callable[..., Wo
     assert service.listening()
 
 
-def test_posttls_finger_sees_good_and_bad_records(world: World) -> None:
+def test_posttls_finger_sees_good_and_bad_records(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = world.zone("finger.test").name
     owner = f"_25._tcp.mail.{zone}"
     finger = ("posttls-finger", "-c", "-l", "dane", "-t", "5", f"mail.{zone}")
-    world.publish(owner, [f"3 0 0 {world.initial.leaf.public_bytes(Encoding.DER).hex()}"])
-    os.environ["MAIL_CONFIG"] = str(world.postfix.config_dir)
-    try:
-        assert "Verified TLS connection established" in shell(*finger)
-        world.publish(owner, [TLSA])
-        world.resolver.flush(zone)
-        assert "Verified" not in shell(*finger)
-    finally:
-        del os.environ["MAIL_CONFIG"]
+    world.publish(owner, [world.initial.tlsa(0)])
+    monkeypatch.setenv("MAIL_CONFIG", world.env["MAIL_CONFIG"])
+    assert "Verified TLS connection established" in shell(*finger)
+    world.publish(owner, [TLSA])
+    world.resolver.flush(zone)
+    assert "Verified" not in shell(*finger)
 
 
 def test_pebble_answers(world: World) -> None:
     assert b"newOrder" in world.pebble.get(world.pebble.directory)
     assert b"BEGIN CERTIFICATE" in world.pebble.roots()
+
+
+def order(world: World, name: str, *, answered: bool) -> str:
+    """Order a certificate by http-01 with certbot's library; return the chain. Raises where the CA finds no answer."""
+    account = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
+    net = client.ClientNetwork(account, alg=ES256)
+    directory = client.ClientV2.get_directory(world.pebble.directory, net)
+    acme = client.ClientV2(directory, net)
+    acme.new_account(messages.NewRegistration(terms_of_service_agreed=True))
+    key_pem = world.old_ca.issue([name]).key_pem
+    placed = acme.new_order(crypto_util.make_csr(key_pem, [name]))
+    (challenge,) = [
+        body for body in placed.authorizations[0].body.challenges if isinstance(body.chall, challenges.HTTP01)
+    ]
+    response, validation = challenge.response_and_validation(account)
+    answer = world.apache.webroot / challenge.chall.path.lstrip("/")
+    answer.parent.mkdir(parents=True, exist_ok=True)
+    if answered:
+        answer.write_text(validation)
+    acme.answer_challenge(challenge, response)
+    return str(acme.poll_and_finalize(placed).fullchain_pem)
+
+
+def test_pebble_validates_for_real(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(world.pebble.ca_bundle))
+    zone = world.zone("validated.test").name
+    assert "BEGIN CERTIFICATE" in order(world, f"www.{zone}", answered=True)
+    with pytest.raises(errors.ValidationError):
+        order(world, f"blog.{zone}", answered=False)
 
 
 def test_pebbles_resolver_remembers_nothing(world: World) -> None:
@@ -279,6 +308,15 @@ def test_pebbles_resolver_remembers_nothing(world: World) -> None:
 
 
 # -- the world as a whole ----------------------------------------------------------------------------------------------
+
+
+def test_it_says_that_it_needs_root() -> None:
+    os.seteuid(65534)
+    try:
+        with pytest.raises(WorldError, match="root"), World():
+            pass
+    finally:
+        os.seteuid(0)
 
 
 def test_only_what_is_asked_for_starts(fresh_world: Callable[..., World]) -> None:

@@ -1,8 +1,8 @@
 """Real servers for tests, the demo and people: a small Internet of its own. docs/world.md explains it."""
 
-from world.namespace import WorldError
 from world.pki import Authority, Identity, make_private_key
 from world.server import wait_until
+from world.tools import WorldError
 from world.tsig import TsigKey
 from world.world import ALL, ServiceName, World
 from world.zones import Zone

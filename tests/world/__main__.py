@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from world.contained import WORKER, run_contained
-from world.namespace import WorldError
 from world.server import wait_until
+from world.tools import WorldError
 from world.world import ALL, ServiceName, World
 
 STATE = Path("/run/danelaw-world")

@@ -10,6 +10,7 @@ from pathlib import Path
 from world import layout
 from world.pki import Authority
 from world.server import Server, write
+from world.tools import program
 
 
 class Pebble(Server):
@@ -42,7 +43,14 @@ class Pebble(Server):
         write(self.folder / "pebble.json", json.dumps({"pebble": config}, indent=2))
 
     def argv(self) -> Sequence[str | Path]:
-        return ["pebble", "-config", self.folder / "pebble.json", "-dnsserver", f"{layout.CA_RESOLVER}:53", "-strict"]
+        return [
+            program("pebble"),
+            "-config",
+            self.folder / "pebble.json",
+            "-dnsserver",
+            f"{layout.CA_RESOLVER}:53",
+            "-strict",
+        ]
 
     def ready(self) -> bool:
         with contextlib.suppress(OSError):

@@ -15,7 +15,8 @@ import dns.rdatatype
 from dns.rdtypes.ANY.SOA import SOA
 
 from world import layout
-from world.server import Server, run, wait_until, write
+from world.server import Server, wait_until, write
+from world.tools import program, run
 from world.tsig import TsigKey
 from world.zones import POLICY, SELF_SIGNED, Kind, Times, Zone, make_key, sign_in_the_past
 
@@ -200,7 +201,7 @@ zone:
         write(self.folder / "knot.conf", text, 0o600)
 
     def argv(self) -> Sequence[str | Path]:
-        return ["knotd", "-c", self.folder / "knot.conf"]
+        return [program("knotd"), "-c", self.folder / "knot.conf"]
 
     def ready(self) -> bool:
         return all(serves(layout.NS2, zone.name, zone.kind) for zone in self._zones.values())

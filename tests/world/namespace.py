@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from world.tools import WorldError, run
+
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
@@ -22,10 +24,6 @@ CLONE_NEWNET = 0x40000000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class WorldError(Exception):
-    """The world cannot be as asked: what is wrong, and the end of the log of the server concerned."""
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -55,10 +53,7 @@ def mount_proc() -> None:
 
 
 def _ip(*commands: str) -> None:
-    try:
-        subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise WorldError(f"ip: {error}; is iproute2 installed?") from None
+    run("ip", "-batch", "-", stdin="\n".join(commands))
 
 
 class Namespace:

@@ -1,5 +1,6 @@
 """A throwaway CA, for the certificate in use when the world begins and for Pebble's own HTTPS."""
 
+import hashlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -36,6 +37,14 @@ class Identity:
     def combined_pem(self) -> bytes:
         """The key, then the chain: the order that Postfix asks for."""
         return self.key_pem + self.fullchain_pem
+
+    def tlsa(self, selector: int, matching_type: int = 1) -> str:
+        """Return the usage 3 record of it (RFC 6698 section 2.1), worked out without danelaw's help."""
+        public_key = self.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        data = public_key if selector == 1 else self.leaf.public_bytes(Encoding.DER)
+        if matching_type != 0:
+            data = hashlib.new({1: "sha256", 2: "sha512"}[matching_type], data).digest()
+        return f"3 {selector} {matching_type} {data.hex()}"
 
     @property
     def leaf(self) -> x509.Certificate:

@@ -8,7 +8,8 @@ import dns.exception
 import dns.rcode
 
 from world.nameservers import ask
-from world.server import Server, run, write
+from world.server import Server, write
+from world.tools import run
 
 
 class Resolver(Server):

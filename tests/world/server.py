@@ -11,10 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from world.namespace import WorldError
-
-PATIENCE = 20.0
-"""Seconds within which a server must answer, or end, on a slow machine."""
+from world.tools import PATIENCE, WorldError, program
 
 
 def wait_until(ready: Callable[[], bool], what: str, evidence: Callable[[], str] = str) -> None:
@@ -24,24 +21,6 @@ def wait_until(ready: Callable[[], bool], what: str, evidence: Callable[[], str]
         if time.monotonic() > end:
             raise WorldError(f"{what}: not within {PATIENCE:.0f} s\n{evidence()}".rstrip())
         time.sleep(0.02)
-
-
-def run(*argv: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Run a tool to its end and return what it printed. A `WorldError` with its words where it fails."""
-    done = subprocess.run(
-        [str(argument) for argument in argv],
-        input=stdin,
-        env=None if env is None else {**os.environ, **env},
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise WorldError(f"{argv[0]} ended with {done.returncode}: {done.stdout.strip()[-2000:]}")
-    return done.stdout
 
 
 def listens(address: str, port: int) -> bool:
@@ -173,9 +152,6 @@ class Server:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return f"{self.log}:\n" + "\n".join(text.splitlines()[-20:])
 
-    def own_copy(self, program: str) -> Path:
+    def own_copy(self, name: str) -> Path:
         """Copy a program into the folder: Debian's AppArmor profiles go by its path and would not let it read ours."""
-        found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        if found is None:
-            raise WorldError(f"{program} is not installed: run scripts/debian-packages")
-        return Path(shutil.copy(found, self.folder / program))
+        return Path(shutil.copy(program(name), self.folder / name))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from world import layout
 from world.pki import Identity
-from world.server import Server, greeting, listens, run, speaks_tls, wait_until, write
+from world.server import Server, greeting, listens, speaks_tls, wait_until, write
+from world.tools import program, run
 
 
 class Service(Server):
@@ -64,6 +65,34 @@ class Service(Server):
         run(*self.reload)
 
 
+_MASTER_CF = """\
+# type    private unpriv chroot wakeup maxproc command; nothing in a chroot
+postlog   unix-dgram n - n - 1 postlogd
+tlsmgr    unix - - n 1000? 1 tlsmgr
+pickup    unix n - n 60 1 pickup
+cleanup   unix n - n - 0 cleanup
+qmgr      unix n - n 300 1 qmgr
+rewrite   unix - - n - - trivial-rewrite
+bounce    unix - - n - 0 bounce
+defer     unix - - n - 0 bounce
+trace     unix - - n - 0 bounce
+smtp      unix - - n - - smtp
+relay     unix - - n - - smtp
+error     unix - - n - - error
+retry     unix - - n - - error
+discard   unix - - n - - discard
+proxymap  unix - - n - - proxymap
+showq     unix n - n - - showq
+flush     unix n - n 1000? 0 flush
+anvil     unix - - n - 1 anvil
+scache    unix - - n - 1 scache
+# The ports come last: an smtpd that does not find tlsmgr's socket goes on without TLS.
+25        inet n - n - - smtpd
+587       inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
+465       inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+"""
+
+
 class Postfix(Service):
     """The mail server: 25 with STARTTLS, 587 with STARTTLS required, 465 TLS at once. Mail it takes goes nowhere."""
 
@@ -98,7 +127,7 @@ class Postfix(Service):
         return self._command("start")
 
     def _command(self, command: str) -> list[str]:
-        return ["postfix", "-c", str(self.config_dir), command]
+        return [program("postfix"), "-c", str(self.config_dir), command]
 
     def install(self, identity: Identity) -> None:
         write(self.combined, identity.combined_pem, 0o600)
@@ -133,29 +162,7 @@ class Postfix(Service):
         }
         main_cf = write(self.config_dir / "main.cf", "".join(f"{key} = {value}\n" for key, value in settings.items()))
         os.utime(main_cf, (0, 0))  # Postfix takes two seconds to believe in a main.cf of just now
-        services = ["postlog unix-dgram n - n - 1 postlogd"]
-        for name, wake, limit, program in (
-            ("tlsmgr", "1000?", "1", "tlsmgr"),
-            ("pickup", "60", "1", "pickup"),
-            ("cleanup", "-", "0", "cleanup"),
-            ("qmgr", "300", "1", "qmgr"),
-            ("rewrite", "-", "-", "trivial-rewrite"),
-            *((name, "-", "0", "bounce") for name in ("bounce", "defer", "trace")),
-            *((name, "-", "-", "smtp") for name in ("smtp", "relay")),
-            *((name, "-", "-", name) for name in ("error", "discard", "showq", "flush", "proxymap")),
-            ("retry", "-", "-", "error"),
-            ("anvil", "-", "1", "anvil"),
-            ("scache", "-", "1", "scache"),
-        ):
-            private = "n" if name in {"pickup", "cleanup", "qmgr", "showq", "flush"} else "y"
-            services.append(f"{name} unix {private} - n {wake} {limit} {program}")
-        # The ports come last: an smtpd that does not find tlsmgr's socket goes on without TLS.
-        services += [
-            "25 inet n - n - - smtpd",
-            "587 inet n - n - - smtpd -o smtpd_tls_security_level=encrypt",
-            "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes",
-        ]
-        write(self.config_dir / "master.cf", "\n".join(services) + "\n")
+        write(self.config_dir / "master.cf", _MASTER_CF)
 
     def argv(self) -> Sequence[str | Path]:
         return self._command("start-fg")
@@ -188,19 +195,19 @@ class Dovecot(Service):
 
     @property
     def test(self) -> list[str]:
-        return ["doveconf", "-c", str(self.config), "-n"]
+        return [program("doveconf"), "-c", str(self.config), "-n"]
 
     @property
     def reload(self) -> list[str]:
-        return ["doveadm", "-c", str(self.config), "reload"]
+        return [program("doveadm"), "-c", str(self.config), "reload"]
 
     @property
     def stop_command(self) -> list[str]:
-        return ["doveadm", "-c", str(self.config), "stop"]
+        return [program("doveadm"), "-c", str(self.config), "stop"]
 
     @property
     def start_command(self) -> list[str]:
-        return ["dovecot", "-c", str(self.config)]
+        return [program("dovecot"), "-c", str(self.config)]
 
     def install(self, identity: Identity) -> None:
         write(self.key, identity.key_pem, 0o600)
@@ -232,7 +239,7 @@ userdb {{
         )
 
     def argv(self) -> Sequence[str | Path]:
-        return ["dovecot", "-F", "-c", self.config]
+        return [*self.start_command, "-F"]
 
     def ready(self) -> bool:
         return all(greeting(layout.MAIL[0], port).startswith((b"* OK", b"+OK")) for port in (143, 110))
@@ -283,7 +290,7 @@ class Apache(Service):
         return self._command("-k", "start")
 
     def _command(self, *arguments: str) -> list[str]:
-        return ["apache2", "-f", str(self.config), *arguments]
+        return [program("apache2"), "-f", str(self.config), *arguments]
 
     def install(self, identity: Identity) -> None:
         write(self.key, identity.key_pem, 0o600)

@@ -11,11 +11,12 @@ from typing import Literal, Self, get_args
 from world import layout
 from world.ca import Pebble
 from world.nameservers import Named, Secondary, serial_at
-from world.namespace import Namespace, WorldError, bind_mount
+from world.namespace import Namespace, bind_mount
 from world.pki import Authority, Identity, make_private_key
 from world.resolvers import Resolver
-from world.server import Server, run, wait_until, write
+from world.server import Server, wait_until, write
 from world.services import Apache, Dovecot, Postfix, Service
+from world.tools import WorldError, run
 from world.tsig import TsigKey, make_tsig_key
 from world.zones import Kind, Times, Zone, ds_of, write_anchors
 
@@ -230,7 +231,7 @@ class World:
 
     def dig(self, name: str, rdtype: str, *options: str, server: str = layout.RESOLVER) -> str:
         """Return what dig prints; ``+short`` and the like are ``options``."""
-        return run("dig", f"@{server}", "+time=3", "+tries=1", name, rdtype, *options)
+        return run("dig", f"@{server}", "+time=5", "+tries=2", name, rdtype, *options)
 
     @property
     def env(self) -> dict[str, str]:

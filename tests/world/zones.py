@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from world import layout
-from world.server import run, write
+from world.server import write
+from world.tools import run
 
 POLICY = "quick"
 
