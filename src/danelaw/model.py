@@ -133,6 +133,14 @@ class Deployment:
         return " ".join(sorted(f.path for f in self.files))
 
     @property
+    def shape(self) -> str:
+        """Return what the files look like, contents aside: a change of it makes a new generation due."""
+        return "; ".join(
+            f"{f.path} {'+'.join(f.parts)} {'' if f.mode is None else oct(f.mode)} {f.owner or ''}:{f.group or ''}"
+            for f in sorted(self.files, key=lambda f: f.path)
+        )
+
+    @property
     def has_key(self) -> bool:
         """Return whether the private key is among the deployed parts."""
         return any("key" in f.parts for f in self.files)
@@ -492,7 +500,8 @@ class Generation:
     """One set of deployed files. ``n`` counts from 1; 0 is what stood there before danelaw came.
 
     The active generation is the one with the latest ``active_at``. ``leaf_sha256`` is "" where generation 0 holds
-    nothing that we could read a certificate from. ``files`` are the digests of the files' contents by path.
+    nothing that we could read a certificate from. ``files`` are the digests of the files' contents by path, ``shape``
+    the `Deployment.shape` that it was written for.
     """
 
     host: str
@@ -506,6 +515,7 @@ class Generation:
     proven_at: datetime | None = None
     failed_at: datetime | None = None
     tries: int = 0
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True)

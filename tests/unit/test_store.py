@@ -92,7 +92,7 @@ def every_fact() -> list[Fact]:
         Presented(PINNED, "192.0.2.25", mine=False, chain=chain, first_at=NOW, last_at=LATER),
         Silent(SMTP, "192.0.2.26", mine=True, problem="refused", first_at=NOW, last_at=LATER),
         Silent(PINNED, "192.0.2.26", mine=False, problem="refused", first_at=NOW, last_at=LATER),
-        Generation("h", "/a /b", 1, "cd", {"/a": "11", "/b": "22"}, NOW, LATER, LATER, LATER, LATER, 3),
+        Generation("h", "/a /b", 1, "cd", {"/a": "11", "/b": "22"}, NOW, LATER, LATER, LATER, LATER, 3, "/a cert"),
         Generation("h", "/a /b", 0, "", {}, NOW),
         OnDisk("/a /b", {"/a": "11"}, NOW),
     ]

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers
-from danelaw.lifecycle.rollout import chain_of
 from danelaw.lifecycle.sight import latest_rows, presented_now
 from danelaw.model import (
     Activate,
@@ -48,7 +48,8 @@ def predict(desired: Desired, facts: Facts, step: Step, now: datetime) -> Facts:
         case Publish():
             return _published(facts, step, now)
         case Stage():
-            new = Generation("", step.deployment, step.n, step.leaf_sha256, {}, now)
+            shape = deployment_of(desired, step).shape
+            new = Generation("", step.deployment, step.n, step.leaf_sha256, {}, now, shape=shape)
             return replace(facts, generations=(*facts.generations, new))
         case Activate():
             return _activated(desired, facts, step, now)
@@ -127,7 +128,7 @@ def _activated(desired: Desired, facts: Facts, step: Activate, now: datetime) ->
     chain = chain_of(facts, generation)
     if chain is None:
         return active
-    return replace(active, presented=(*active.presented, *_presents(_deployment(desired, step), facts, chain, now)))
+    return replace(active, presented=(*active.presented, *_presents(deployment_of(desired, step), facts, chain, now)))
 
 
 def _presents(deployment: Deployment, facts: Facts, chain: Chain, now: datetime) -> list[Presented]:
@@ -147,7 +148,8 @@ def _presents(deployment: Deployment, facts: Facts, chain: Chain, now: datetime)
     return rows
 
 
-def _deployment(desired: Desired, step: Activate) -> Deployment:
+def deployment_of(desired: Desired, step: Stage | Activate | Reload | Prove) -> Deployment:
+    """Return the deployment that a step is about."""
     return next(
         deployment
         for spec in desired.certificates

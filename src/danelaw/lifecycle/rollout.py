@@ -8,7 +8,7 @@ from danelaw.lifecycle.due import back_off, current_chain
 from danelaw.lifecycle.gate import acceptable, claims_at, owner_state
 from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.sight import presented_now, silent_now
-from danelaw.model import CertificateSpec, Chain, ChainFact, Deployment, Desired, Facts, Generation, Presented, Silent
+from danelaw.model import CertificateSpec, ChainFact, Deployment, Desired, Facts, Generation, Presented, Silent
 
 Phase = Literal["none", "drifted", "reload", "prove", "failed", "proven"]
 """Of the active generation: there is none; its files were changed by somebody; the services have to read it; it has to
@@ -62,7 +62,11 @@ def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: da
     key = current_key(facts, spec.name)
     current = current_chain(facts, spec, key.spki_sha256, now) if key else None
     staged = max(
-        (row for row in generations if row.n and current and row.leaf_sha256 == current.chain.leaf_sha256),
+        (
+            row
+            for row in generations
+            if row.n and current and row.leaf_sha256 == current.chain.leaf_sha256 and row.shape == deployment.shape
+        ),
         key=lambda row: row.n,
         default=None,
     )
@@ -133,14 +137,6 @@ def _failure(facts: Facts, deployment: Deployment) -> str:
         if effect.subject == deployment.id and effect.outcome == "failed" and effect.kind in {"reload", "prove"}
     ]
     return failed[-1].evidence if failed else ""
-
-
-def chain_of(facts: Facts, generation: Generation) -> Chain | None:
-    """Return the chain that a generation holds, from what was issued or seen; None where nobody here knows it."""
-    leaf = generation.leaf_sha256
-    issued = (row.chain for row in facts.chains if row.chain.leaf_sha256 == leaf)
-    seen = (row.chain for row in facts.presented if row.chain.leaf_sha256 == leaf)
-    return next(issued, None) or next(seen, None)
 
 
 def retry_generation_at(generation: Generation, forgive: datetime | None) -> datetime | None:

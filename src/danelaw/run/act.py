@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
+from danelaw.lifecycle.disk import chain_of
+from danelaw.lifecycle.predict import deployment_of
 from danelaw.lifecycle.records import current_key
-from danelaw.lifecycle.rollout import chain_of
 from danelaw.model import (
     Activate,
     CertificateSpec,
-    Deployment,
     Desired,
     EffectOutcome,
     Fact,
@@ -67,13 +67,14 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str | None:
     try:
         made, evidence, failure = _carry_out(desired, rings, facts, step)
     except Stopped:
-        rings.store.end(effect, "interrupted", "told to stop", rings.clock.now())
+        if not isinstance(step, Publish):  # an update may have arrived: its effect stays open, and recover finds out
+            rings.store.end(effect, "interrupted", "told to stop", rings.clock.now())
         raise
     except DanelawError as error:
         evidence = failure = str(error)
         outcome = "lost" if isinstance(error, Lost) else "failed"
         retry_at = error.not_before if isinstance(error, RetryLater) else None
-        made = _marked_failed(rings, facts, step)
+        made = _after_failure(rings, facts, step, error)
     else:
         if failure:
             outcome, evidence = "failed", failure
@@ -98,10 +99,10 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
             evidence = publisher.swap(step.target, step.expected, step.wanted, step.ttl)
             return own_records_after(rings, facts, step), evidence, None
         case Stage():
-            return _stage(rings, facts, spec, step)
+            return _stage(desired, rings, facts, step)
         case Activate():
             generation = _generation(facts, step)
-            rings.host.activate(_deployment(desired, step), generation)
+            rings.host.activate(deployment_of(desired, step), generation)
             live = replace(generation, active_at=rings.clock.now(), reloaded_at=None, proven_at=None)
             return [live], f"generation {generation.n} stands where the services read it", None
         case Reload():
@@ -110,11 +111,11 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
             return _prove(desired, rings, facts, step)
 
 
-def own_records_after(rings: Rings, facts: Facts, step: Publish) -> list[Fact]:
+def own_records_after(rings: Rings, facts: Facts, step: Publish) -> list[OwnRecord]:
     """Return the facts of what is ours after a publication that happened."""
     now = rings.clock.now()
     gone: set[TlsaRecord] = set(step.expected) - set(step.wanted)
-    made: list[Fact] = [
+    made = [
         replace(row, withdrawn_at=now)
         for row in facts.own_records
         if row.owner == step.owner and row.record in gone and row.withdrawn_at is None
@@ -125,12 +126,12 @@ def own_records_after(rings: Rings, facts: Facts, step: Publish) -> list[Fact]:
     return made
 
 
-def _stage(rings: Rings, facts: Facts, spec: CertificateSpec, step: Stage) -> tuple[Sequence[Fact], str, str | None]:
+def _stage(desired: Desired, rings: Rings, facts: Facts, step: Stage) -> tuple[Sequence[Fact], str, str | None]:
     row = next(row for row in facts.chains if row.chain.leaf_sha256 == step.leaf_sha256)
-    key = current_key(facts, spec.name)
+    key = current_key(facts, step.certificate)
     assert key is not None  # noqa: S101 (the core stages only chains over the current key)
-    deployment = next(deployment for deployment in spec.deployments if deployment.id == step.deployment)
-    made = [rings.host.stage(deployment, step.n, row.chain, key)]
+    deployment = deployment_of(desired, step)
+    made = [replace(rings.host.stage(deployment, step.n, row.chain, key), shape=deployment.shape)]
     if not any((row.deployment, row.n) == (deployment.id, 0) for row in facts.generations):
         made.insert(0, rings.host.generation(deployment, 0))
     return made, f"generation {step.n} is staged", None
@@ -138,7 +139,7 @@ def _stage(rings: Rings, facts: Facts, spec: CertificateSpec, step: Stage) -> tu
 
 def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple[Sequence[Fact], str, str | None]:
     """Run the config test, and only where it passes the reload."""
-    deployment, said = _deployment(desired, step), []
+    deployment, said = deployment_of(desired, step), []
     for argv in (deployment.test, deployment.reload):
         if argv:
             output = rings.host.run(argv, deployment.timeout).splitlines()
@@ -149,7 +150,7 @@ def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple
 
 def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[Sequence[Fact], str, str | None]:
     generation = _generation(facts, step)
-    seen, evidence, failure = prove(desired, rings, _deployment(desired, step), chain_of(facts, generation))
+    seen, evidence, failure = prove(desired, rings, deployment_of(desired, step), chain_of(facts, generation))
     now = rings.clock.now()
     if failure:
         failed = replace(generation, failed_at=now, tries=generation.tries + 1)
@@ -157,8 +158,14 @@ def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[S
     return [*seen, replace(generation, proven_at=now, tries=0)], evidence, None
 
 
-def _marked_failed(rings: Rings, facts: Facts, step: Step) -> Sequence[Fact]:
-    """Return the generation whose config test or reload failed, marked so."""
+def _after_failure(rings: Rings, facts: Facts, step: Step, error: DanelawError) -> Sequence[Fact]:
+    """Return what is known after a failure.
+
+    A generation whose config test or reload failed is marked so. An update without an answer may have arrived: what it
+    would have added is ours if it is ever seen there, and what it would have withdrawn is ours still.
+    """
+    if isinstance(step, Publish) and isinstance(error, RetryLater):
+        return [row for row in own_records_after(rings, facts, step) if not row.withdrawn_at]
     if not isinstance(step, Reload):
         return ()
     generation = _generation(facts, step)
@@ -167,10 +174,6 @@ def _marked_failed(rings: Rings, facts: Facts, step: Step) -> Sequence[Fact]:
 
 def _generation(facts: Facts, step: Activate | Reload | Prove) -> Generation:
     return next(row for row in facts.generations if (row.deployment, row.n) == (step.deployment, step.n))
-
-
-def _deployment(desired: Desired, step: Activate | Reload | Prove) -> Deployment:
-    return next(d for spec in desired.certificates for d in spec.deployments if d.id == step.deployment)
 
 
 def _spec(desired: Desired, facts: Facts, step: Step) -> CertificateSpec:

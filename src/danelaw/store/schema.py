@@ -71,7 +71,7 @@ VERSION_1 = (
         host TEXT NOT NULL, deployment TEXT NOT NULL, n INTEGER NOT NULL, leaf_sha256 TEXT NOT NULL,
         files TEXT NOT NULL,                  -- a JSON object: digest by path
         staged_at INTEGER NOT NULL, active_at INTEGER, reloaded_at INTEGER, proven_at INTEGER, failed_at INTEGER,
-        tries INTEGER NOT NULL,
+        tries INTEGER NOT NULL, shape TEXT NOT NULL,
         PRIMARY KEY (host, deployment, n))""",
     """CREATE TABLE on_disk (
         deployment TEXT PRIMARY KEY, files TEXT NOT NULL, at INTEGER NOT NULL)""",

@@ -384,14 +384,14 @@ GENERATION = Table(
     field="generations",
     columns=(
         *("host", "deployment", "n", "leaf_sha256", "files", "staged_at"),
-        *("active_at", "reloaded_at", "proven_at", "failed_at", "tries"),
+        *("active_at", "reloaded_at", "proven_at", "failed_at", "tries", "shape"),
     ),
     key=3,
     age=attrgetter("staged_at"),
     write=lambda g: (
         *(g.host, g.deployment, g.n, g.leaf_sha256, _files(g.files), micros(g.staged_at)),
         *(_maybe_micros(g.active_at), _maybe_micros(g.reloaded_at)),
-        *(_maybe_micros(g.proven_at), _maybe_micros(g.failed_at), g.tries),
+        *(_maybe_micros(g.proven_at), _maybe_micros(g.failed_at), g.tries, text(g.shape)),
     ),
     read=lambda row, _: Generation(
         host=row[0],
@@ -405,6 +405,7 @@ GENERATION = Table(
         proven_at=_maybe_instant(row[8]),
         failed_at=_maybe_instant(row[9]),
         tries=row[10],
+        shape=row[11],
     ),
 )
 
