@@ -1,7 +1,8 @@
 """Killed before any of its file-system calls, and run again: the same end, nothing half, no key lost or open."""
 
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,13 @@ from local_state import StandingClock, chain_of, killed_at, write_leaf_key
 SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
 OLD, NEW, NEWER = chain_of("old.test"), chain_of("new.test"), chain_of("newer.test")
 LIMIT = 300
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Give a folder in memory, where syncing costs nothing: these tests kill processes, not the power."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        yield Path(folder)
 
 
 class World:
@@ -41,8 +49,11 @@ class World:
 
     def assert_no_key_is_open(self) -> None:
         for path in self.folder.rglob("*"):
-            if path.is_file() and not path.is_symlink() and b"PRIVATE KEY" in path.read_bytes():
-                assert not path.stat().st_mode & 0o007, f"{path} is the world's"
+            if path.is_file() and not path.is_symlink():
+                content = path.read_bytes()
+                # Whoever opened a file while it was empty reads what is written into it later.
+                if not content or b"PRIVATE KEY" in content:
+                    assert not path.stat().st_mode & 0o007, f"{path} is the world's"
 
 
 def at_every_call(
