@@ -170,3 +170,24 @@ def test_openssl_finds_the_same_faults_in_issuers(fault: str, at_root: bool, tmp
         ee = dane.tlsa_record(RecordSpec(3, 1, 1), chain)
         assert dane.matches(ee, chain, [HOST], datetime.now(UTC))
         assert openssl_accepts(address, ee)
+
+
+@pytest.mark.parametrize("selfsigned", [True, False], ids=["root", "intermediate"])
+def test_openssl_lets_the_same_old_certificates_issue(selfsigned: bool, tmp_path: Path) -> None:  # noqa: FBT001  (the table's)
+    """X.509 version 1 knows no constraints: a root may issue, an intermediate may not."""
+    root = issue("Root", ca=True, at=NOW)
+    key = issue("Old", ca=True, at=NOW)
+    _, key_file, _ = key.write(tmp_path, "old")
+    _, root_key, root_file = root.write(tmp_path, "root")
+    request = output("openssl", "req", "-new", "-key", key_file, "-subj", "/CN=Old")
+    signer: list[str | Path] = ["-signkey", key_file] if selfsigned else ["-CA", root_file, "-CAkey", root_key]
+    pem = output("openssl", "x509", "-req", "-days", "30", *signer, stdin=request)
+    certificate = x509.load_pem_x509_certificate(pem)
+    assert certificate.version is x509.Version.v1
+    old = Issued(key.key, certificate, () if selfsigned else (root.der,))
+    leaf = issue(HOST, old, at=NOW)
+    chain = pki.chain_from_der(leaf.chain_der)
+    record = TlsaRecord(2, 0, 1, hashlib.sha256((old if selfsigned else root).der).digest())
+    with openssl_server(tmp_path, leaf) as address:
+        assert openssl_accepts(address, record) is selfsigned
+    assert dane.matches(record, chain, [HOST], datetime.now(UTC)) is selfsigned

@@ -67,6 +67,16 @@ def test_the_other_kind_is_not_offered(server: str, asked: KeyAlgorithm, tmp_pat
         assert [chain.leaf_der for chain in probe(address).chains] == [other.der]
 
 
+def test_rsa_key_exchange_does_not_hide_the_ecdsa_certificate(tmp_path: Path) -> None:
+    """It needs no signature, so the signature schemes asked for do not rule it out."""
+    options = ["-tls1_2", "-serverpref", "-cipher", "AES128-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256"]
+    with openssl_server(tmp_path, ECDSA, RSA, options=options) as address:
+        for algorithm in ALGORITHMS:
+            assert [chain.leaf_der for chain in probe(address, algorithm=algorithm).chains] == [
+                IDENTITIES[algorithm].der
+            ]
+
+
 def test_a_server_of_the_last_century_is_named(tmp_path: Path) -> None:
     with openssl_server(tmp_path, RSA, options=["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]) as address:
         result = probe(address)

@@ -9,6 +9,7 @@ from cryptography import x509
 
 from chains import HOST, NOW, Issued, issue, p256, rsa2048, three
 from danelaw import dane, pki
+from danelaw.dane.tlsa import association
 from danelaw.errors import InputError
 from danelaw.model import Chain, RecordSpec, TlsaRecord
 
@@ -71,8 +72,9 @@ def test_there_is_no_record_of_nothing(spec: RecordSpec) -> None:
     for spki_der in (None, b""):
         with pytest.raises(InputError):
             dane.tlsa_record(spec, None, spki_der)
-    for made in (dane.tlsa_record(spec, chain_of(three()[0])),):
-        assert made.data not in EMPTY_DIGESTS
+    with pytest.raises(ValueError, match="nothing to make"):
+        association(b"", spec.matching_type)
+    assert dane.tlsa_record(spec, chain_of(three()[0])).data not in EMPTY_DIGESTS
 
 
 @pytest.mark.parametrize("usage", [0, 2])
@@ -188,7 +190,7 @@ def test_a_ta_must_be_above_the_leaf_and_not_only_beside_it() -> None:
 
 
 def test_the_leaf_is_not_its_own_ta() -> None:
-    selfsigned = issue(HOST)
+    selfsigned = issue(HOST, ca=True)
     twice = pki.chain_from_der([selfsigned.der, selfsigned.der])
     for usage in (0, 2):
         assert not dane.matches(TlsaRecord(usage, 0, 1, digest(selfsigned.der, 1)), twice)
@@ -218,6 +220,9 @@ def test_a_bare_ta_key_may_have_signed_the_topmost_certificate() -> None:
     assert not dane.matches(of_root, without_root, [HOST], NOW + timedelta(days=99))
     assert not dane.matches(of_root, pki.chain_from_der([leaf.der]), [HOST], NOW)
     assert not dane.matches(TlsaRecord(2, 1, 0, issue("Root", ca=True).spki_der), without_root)
+    by_intermediate, alone = TlsaRecord(2, 1, 0, intermediate.spki_der), pki.chain_from_der([leaf.der])
+    assert dane.matches(by_intermediate, alone, [HOST], NOW)
+    assert not dane.matches(by_intermediate, alone, [HOST], NOW + timedelta(days=99))
 
 
 def test_an_issuer_of_another_algorithm_than_the_leaf() -> None:
@@ -260,6 +265,7 @@ def test_name_constraints_of_the_ta_are_applied() -> None:
         ("mail.example.org", ["*.*.org"], False),
         ("mail.example.org", ["*"], False),
         ("mail", ["*"], False),
+        ("mail", ["*."], False),
         ("mail.example.org", ["example.org", "xmail.example.org"], False),
         ("mail.example.org", [], False),
     ],

@@ -3,7 +3,7 @@
 import hashlib
 import subprocess
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -109,7 +109,34 @@ def test_a_presented_leaf_without_readable_dates_is_never_valid() -> None:
     assert not pki.is_valid_at(odd, NOW)
 
 
-@pytest.mark.parametrize("presented", [[], [b""], [b"\x30"], [b"rubbish"], [b"\x30\x84\xff\xff\xff\xff"]])
+@pytest.mark.parametrize("year", [1950, 1999, 2000, 2049, 2050, 2999])
+def test_both_forms_of_dates_are_read(year: int) -> None:
+    """RFC 5280 section 4.1.2.5: two digits until 2049, four from 2050 on."""
+    begin = datetime(year, 7, 1, 12, 0, 1, tzinfo=UTC)
+    chain = pki.chain_from_der([issue(HOST, at=begin, days=30).der])
+    assert (chain.not_before, chain.not_after) == (begin - timedelta(days=1), begin + timedelta(days=30))
+
+
+def test_a_san_that_cannot_be_read_is_not_replaced_by_the_common_name() -> None:
+    key = p256()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"rubbish"), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    assert pki.chain_from_der([certificate.public_bytes(DER)]).names == ()
+
+
+@pytest.mark.parametrize(
+    "presented", [[issue(HOST).der + b"x"], [], [b""], [b"\x30"], [b"rubbish"], [b"\x30\x84\xff\xff\xff\xff"]]
+)
 def test_a_presented_leaf_that_is_no_certificate_is_refused(presented: list[bytes]) -> None:
     with pytest.raises(InputError, match="certificate"):
         pki.chain_from_der(presented)
@@ -221,7 +248,10 @@ def test_an_rsassa_pss_key_is_refused_and_still_rsa_where_it_is_presented() -> N
     )
     with pytest.raises(InputError, match="RSASSA-PSS"):
         pki.check_public_key(public.stdout)
-    assert der.key_algorithm(public.stdout) == der.RSASSA_PSS
+    argv = ["openssl", "req", "-new", "-x509", "-key", "/dev/stdin", "-keyform", "DER", "-subj", f"/CN={HOST}"]
+    certificate = subprocess.run([*argv, "-outform", "DER"], input=openssl.stdout, check=True, capture_output=True)
+    chain = pki.chain_from_der([certificate.stdout])
+    assert (chain.algorithm, chain.spki_der) == ("rsa", public.stdout)
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
@@ -339,6 +369,12 @@ def test_the_subject_has_the_fields_that_were_given_and_no_empty_one() -> None:
     }
 
 
+def test_the_names_of_a_csr_are_read_back() -> None:
+    csr = pki.csr_builder([HOST, "www.example.org"], {}).sign(p256(), hashes.SHA256())
+    assert pki.csr_names(csr.public_bytes(DER)) == (HOST, "www.example.org")
+    assert pki.csr_names(b"rubbish") == ()
+
+
 @pytest.mark.parametrize(
     ("names", "subject", "says"),
     [
@@ -435,6 +471,15 @@ def test_dates_count_only_where_an_instant_is_given() -> None:
     for days, found in ((-2, ()), (5, (root.der,)), (15, ()), (25, ())):
         assert pki.issuers(leaf.chain_der, now=NOW + timedelta(days=days)) == found
     assert pki.issuers(leaf.chain_der) == (root.der,)
+    brief = issue(HOST, root, days=2)
+    assert pki.issuers(brief.chain_der, now=NOW + timedelta(days=1)) == (root.der,)
+    assert pki.issuers(brief.chain_der, now=NOW + timedelta(days=5)) == ()
+
+
+def test_every_name_of_the_leaf_must_be_permitted() -> None:
+    ca = issue("CA", ca=True, constraints=x509.NameConstraints([x509.DNSName("example.org")], None))
+    both = [HOST, "other.example.com"]
+    assert pki.issuers(issue(HOST, ca, names=both).chain_der, both) == ()
 
 
 @pytest.mark.parametrize("key", [p256, rsa2048, ed25519.Ed25519PrivateKey.generate])

@@ -12,7 +12,8 @@ import pytest
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw.model import AppProtocol, Endpoint, KeyAlgorithm, ProbeRequest, ProbeResult
 from danelaw.probe import Handshakes
-from danelaw.probe.handshakes import MAX_OPEN
+from danelaw.probe.handshakes import MAX_OPEN, _chain
+from danelaw.probe.tls import HandshakeFailed
 from fakes.peers import Peer, shake_hands
 from fakes.running_clock import RunningClock
 
@@ -173,6 +174,51 @@ def test_all_connections_are_open_before_the_first_shakes_hands(
         result = probe(peer.address, protocol, handshakes=8)
     assert result.problem is None
     assert len(result.chains) == 8
+
+
+def test_nobody_shakes_hands_while_another_is_not_ready(serving: Callable[..., ssl.SSLContext]) -> None:
+    """The last one's STARTTLS is answered late: until then no ClientHello comes on any other connection."""
+    context, others_ready, last_ready = serving(ECDSA), threading.Barrier(4), threading.Event()
+    too_early: list[int] = []
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if number == 3:
+            speak_smtp(stream, b"")
+            others_ready.wait(10)
+            peer.over.wait(0.3)  # time for wrong code to go wrong in
+            last_ready.set()
+            stream.sendall(b"220 go\r\n")
+        else:
+            speak_smtp(stream)
+            others_ready.wait(10)
+            stream.recv(1, socket.MSG_PEEK)
+            if not last_ready.is_set():
+                too_early.append(number)
+        shake_hands(stream, context)
+
+    with Peer(talk) as peer:
+        result = probe(peer.address, "smtp", handshakes=4)
+    assert (result.problem, len(result.chains)) == (None, 4)
+    assert too_early == []
+
+
+def test_only_so_many_connections_are_open_at_once() -> None:
+    """All are silent, so those that had to wait for their turn end one timeout later."""
+    began = time.monotonic()
+    with Peer(lambda _stream, _: peer.over.wait(10)) as peer:
+        request = ProbeRequest(Endpoint(HOST, 25, "smtp"), "192.0.2.1", peer.address, None, MAX_OPEN // 2)
+        results = Handshakes(RunningClock(), timeout=0.4).probe([request] * 3)
+        took = time.monotonic() - began
+    assert all(result.problem and "did not bring its banner" in result.problem for result in results)
+    assert took >= 0.8
+
+
+def test_a_certificate_of_another_kind_than_asked_for_is_not_taken_for_it() -> None:
+    """As from a server that sends what it has got (RFC 8446 section 4.4.2.2)."""
+    with pytest.raises(HandshakeFailed, match="has no RSA certificate") as caught:
+        _chain([ECDSA.der], "rsa")
+    assert caught.value.not_offered
+    assert _chain([ECDSA.der], "ecdsa").leaf_der == ECDSA.der
 
 
 def test_one_that_hangs_keeps_the_others_only_for_a_while(serving: Callable[..., ssl.SSLContext]) -> None:

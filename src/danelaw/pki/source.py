@@ -19,7 +19,7 @@ from danelaw.pki.chain import CERTIFICATE_LABELS, strict_chain
 from danelaw.pki.keys import load_public_key, spki_of_csr
 
 SourceKind = Literal["certificate", "chain", "CSR", "public key", "private key"]
-_PRIVATE = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
+_PRIVATE = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,6 @@ def _from_pem(blocks: list[pem.Block]) -> Source:
         if block.label == "PUBLIC KEY":
             load_public_key(block.der)
             return Source("public key", block.der)
-        if block.label == "ENCRYPTED PRIVATE KEY" or (block.label in _PRIVATE and b"ENCRYPTED" in block.text):
-            raise _encrypted()
         if block.label in _PRIVATE:
             return _private_key(block.text, is_pem=True)
     labels = ", ".join(dict.fromkeys(block.label for block in blocks))

@@ -233,10 +233,12 @@ def _presents_another(group: _Group, request: ProbeRequest) -> bool:
 
 
 def _chain(certificates_der: Sequence[bytes], algorithm: KeyAlgorithm | None) -> Chain:
+    if not certificates_der:
+        raise _Failed("presented no certificate")
     try:
         chain = pki.chain_from_der(certificates_der)
     except InputError as error:
-        raise _Failed(f"presented no certificate: {error}") from None
+        raise _Failed(f"presented a chain that cannot be used: {error}") from None
     if algorithm is not None and chain.algorithm != algorithm:
         # A server that answers with what it has got, as RFC 8446 section 4.4.2.2 lets it.
         raise tls.not_offered(algorithm, f"it presented one of kind {chain.algorithm}")
