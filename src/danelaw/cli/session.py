@@ -30,6 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     except DanelawError as error:
         return _failed(error, 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # nobody reads on: Python's own complaint at exit would be noise
+        return 1
+    except Exception as error:  # noqa: BLE001 (a stack trace is a bug, and so is whatever brings us here)
+        if arguments.verbose:
+            raise
+        kind = type(error).__name__
+        sys.stderr.write(
+            f"danelaw: a defect of danelaw itself: {kind}: {error}; run it with -v, and report what it says\n"
+        )
+        return 1
 
 
 def _failed(error: DanelawError, status: int) -> int:
