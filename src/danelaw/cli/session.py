@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads on: Python's own complaint at exit would be noise
         return 1
-    except Exception as error:  # noqa: BLE001 (a stack trace is a bug, and so is whatever brings us here)
+    except Exception as error:  # a stack trace is a bug, and so is whatever brings us here
         if arguments.verbose:
             raise
         kind = type(error).__name__
