@@ -3,14 +3,14 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import dns.exception
 import dns.flags
 import dns.message
 import dns.query
-import dns.rcode
 import dns.rdatatype
 from dns.rdtypes.ANY.SOA import SOA
 
@@ -257,13 +257,10 @@ zone:
                 elif time.monotonic() - since.setdefault(zone, time.monotonic()) >= seconds:
                     self.control("zone-thaw", zone)
                     self.control("zone-refresh", zone)
-                    wait_until(self._in_step(zone), f"the secondary does not catch up with {zone}", self.last_words)
+                    wait_until(partial(self.in_step, zone), f"the secondary lacks {zone}", self.last_words)
                     self.control("zone-freeze", zone)
 
     def in_step(self, zone: str) -> bool:
         """Return whether it serves the primary's serial of a zone."""
         serial = serial_at(layout.NS1, zone)
         return serial is not None and serial_at(layout.NS2, zone) == serial
-
-    def _in_step(self, zone: str) -> Callable[[], bool]:
-        return lambda: self.in_step(zone)

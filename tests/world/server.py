@@ -138,7 +138,7 @@ class Server:
             self._process.wait()
 
     def pause(self) -> None:
-        """Stop it from answering while it stays there: who asks hears nothing at all."""
+        """Stop it from answering while it stays there: who asks hears nothing at all. For servers of one process."""
         if self._process and self.running:
             self._process.send_signal(signal.SIGSTOP)
 

@@ -61,7 +61,7 @@ class Zone:
 
     def text(self, times: Times) -> str:
         """Return the zone file: a mail host with two addresses, a web site, and two traps (wildcard and alias)."""
-        mail = "\n".join(f"{{}} A {address}" for address in self.mail)
+        mail = "\n".join(f"{name} A {address}" for name in ("mail", "*.wild", "alias") for address in self.mail)
         return f"""$ORIGIN {self.name}.
 {times.soa(f"ns1.{self.name}.")}
 {self._nameservers(times.ttl)}
@@ -69,9 +69,7 @@ class Zone:
 @ MX 10 mail
 www A {layout.WEB}
 blog A {layout.WEB}
-{mail.format("mail", "mail")}
-{mail.format("*.wild", "*.wild")}
-{mail.format("alias", "alias")}
+{mail}
 _25._tcp.alias CNAME _25._tcp.mail
 """
 
