@@ -57,6 +57,9 @@ ns2.example A {SECONDARY}
 ns6.example AAAA 2001:db8::53
 insecure NS ns1.example
 knot NS ns2.example
+adrift NS ns1.example
+adrift NS nothing.example
+adrift NS ns.deep.gone
 bogus NS ns1.example
 expired NS ns1.example
 gone NS ns.gone
@@ -82,6 +85,7 @@ _995._tcp.mail CNAME _993._tcp.mail
 *.wild A 127.0.0.26
 *.wild TLSA 3 1 1 {GOOD}
 explicit.wild A 127.0.0.26
+_tcp.deleg NS ns2
 """
 INSECURE_ZONE = f"""{SOA}{NS}mail A 127.0.0.25
 _25._tcp.mail TLSA 3 1 1 {GOOD}
@@ -91,6 +95,8 @@ _tlsa.mail 90 TLSA 3 1 1 {GOOD}
 explicit.wild A 127.0.0.26
 """
 PLAIN_ZONE = f"{SOA}{NS}mail A 127.0.0.25\n_25._tcp.mail TLSA 3 1 1 {GOOD}\n"
+DELEGATED_ZONE = f"{SOA}@ NS ns2.example.test.\n_25 TLSA 3 1 1 {GOOD}\n"
+ADRIFT_ZONE = f"{SOA}@ NS ns1.example.test.\n_25._tcp.mail TLSA 3 1 1 {GOOD}\n"
 LAGGING_ZONE = PLAIN_ZONE + f"@ NS ns9.lagging.test.\nns9 A {DEAD}\n"
 
 
@@ -118,6 +124,8 @@ class DnsServers:
         self.root_hints.write_text(f". 3600 NS a.root.\na.root. 3600 A {ROOT}\n")
         (self.zones / "insecure.test").write_text(INSECURE_ZONE)
         (self.zones / "knot.test").write_text(KNOT_ZONE)
+        (self.zones / "_tcp.deleg.example.test").write_text(DELEGATED_ZONE)
+        (self.zones / "adrift.test.signed").write_text(ADRIFT_ZONE)
         (self.zones / "example.test").write_text(EXAMPLE_ZONE)
         self._sign("bogus.test", PLAIN_ZONE)
         policy = self.folder / "policy.conf"
@@ -164,7 +172,7 @@ class DnsServers:
             f'zone "example.test" {{ type primary; file "{self.zones}/example.test"; {signing} {dynamic} }};\n'
             f'zone "insecure.test" {{ type primary; file "{self.zones}/insecure.test"; {dynamic} }};\n'
         )
-        children += "".join(_static(self.zones, zone) for zone in CHILDREN[2:])
+        children += "".join(_static(self.zones, zone) for zone in (*CHILDREN[2:], "adrift.test"))
         self._named("primary", PRIMARY, keys + POLICY + children)
         folder = self.folder / "knot"
         folder.mkdir()
@@ -181,6 +189,7 @@ class DnsServers:
             f"  - id: update\n    key: hmac-sha256.key\n    action: update\n"
             f"zone:\n{secondary}"
             f"  - domain: knot.test\n    storage: {self.zones}\n    file: knot.test\n    acl: update\n"
+            f"  - domain: _tcp.deleg.example.test\n    storage: {self.zones}\n    file: _tcp.deleg.example.test\n"
         )
 
         (self.folder / "unbound.conf").write_text(

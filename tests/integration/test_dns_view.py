@@ -171,6 +171,26 @@ def test_zone_whose_servers_are_all_dead(iterating: ResolverSpec) -> None:
     assert found.validated.why
 
 
+def test_name_servers_without_a_known_address_are_named(iterating: ResolverSpec) -> None:
+    view = AuthoritativeView(iterating, {}, CLOCK, tries=1, limit=0.3, resolve_limit=1.0)
+    (found,) = view.look(["_25._tcp.mail.adrift.test."], [])
+    assert [reading.server for reading in found.readings] == [PRIMARY]
+    # it has no address: nobody can ask it. It has one, maybe, that cannot be found now: others may know it
+    assert found.left_out == ("nothing.example.test. (has no address)",)
+    assert [miss.server for miss in found.unanswered] == ["ns.deep.gone.test."]
+    assert set(found.servers) == {PRIMARY, "ns.deep.gone.test."}
+
+
+@pytest.mark.parametrize("mapped", [{}, {"example.test": [f"{PRIMARY}:53"]}])
+def test_zone_of_the_ports_alone(spec: ResolverSpec, mapped: dict[str, list[str]]) -> None:
+    view = AuthoritativeView(spec, mapped, CLOCK)
+    owner = "_25._tcp.deleg.example.test."
+    (found,) = view.look([owner], [])
+    assert (found.zone, found.target) == ("_tcp.deleg.example.test", owner)
+    assert [(reading.server, reading.rdatas) for reading in found.readings] == [(SECONDARY, (TLSA,))]
+    assert view.zone_cut(owner) == ("_tcp.deleg.example.test.", "ns1.example.test.", (SECONDARY,))
+
+
 def test_missing_domain_is_a_problem_in_words(spec: ResolverSpec) -> None:
     found = look(spec, "_25._tcp.mail.nosuch.test.")
     assert found.problem == "there is no domain nosuch.test.: test. says NXDOMAIN"

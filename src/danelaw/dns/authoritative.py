@@ -267,6 +267,8 @@ class _Look:
 
     async def _host_wildcard(self, owner: Name, zone: Zone, readings: Sequence[Reading]) -> bool:
         """Tell whether the host's own address comes from a wildcard only (RFC 4592 section 2.2.2)."""
+        if len(owner.labels) < 4:
+            return False
         host = owner.parent().parent()
         if host == zone.name or not host.is_subdomain(zone.name):
             return False

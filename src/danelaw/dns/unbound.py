@@ -160,7 +160,11 @@ class Context:
 
     async def __aenter__(self) -> Self:
         """Make the context. Raises `Refused` without libunbound, `InputError` where a file of the spec is unusable."""
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self._close()
+            raise
         asyncio.get_running_loop().add_reader(self._fd, self._lib.ub_process, self._ctx)
         return self
 
@@ -169,8 +173,12 @@ class Context:
     ) -> None:
         """Throw the context away with all that it still waits for."""
         asyncio.get_running_loop().remove_reader(self._fd)
-        self._lib.ub_ctx_delete(self._ctx)
-        self._ctx = None
+        self._close()
+
+    def _close(self) -> None:
+        if self._ctx is not None:
+            self._lib.ub_ctx_delete(self._ctx)
+            self._ctx = None
 
     def _open(self) -> None:
         self._lib = load()
