@@ -1,4 +1,4 @@
-"""``python -m simulation --seeds N --first K [--kind KIND] [--verbose]``: play histories and say what they were like."""
+"""``python -m simulation --seeds N --first K [--kind KIND] [--verbose]``: play histories, and say how they went."""
 
 import argparse
 import sys
@@ -32,7 +32,8 @@ def main() -> int:
                 print(f"    {violation}")
     seconds = time.perf_counter() - started
     print(f"{options.seeds} seeds in {seconds:.1f} s ({1000 * seconds / options.seeds:.0f} ms each), {dict(kinds)}")
-    print(f"{totals['days'] / 365:.0f} years, " + ", ".join(f"{totals[name]} {name}" for name in totals if name != "days"))
+    counted = ", ".join(f"{count} {name}" for name, count in totals.items() if name != "days")
+    print(f"{totals['days'] / 365:.0f} years, {counted}")
     for kind, count in sorted(faults.items()):
         print(f"    {count:7} {kind}")
     return 1 if totals["broken"] else 0

@@ -27,7 +27,7 @@ class Faults:
     def __init__(self, rng: Random, timeline: Timeline, intensity: float, calm_from: datetime) -> None:
         self._rng = rng
         self._timeline = timeline
-        self._intensity = intensity
+        self.intensity = intensity
         self.calm_from = calm_from
         self.counts: Counter[str] = Counter()
 
@@ -36,7 +36,7 @@ class Faults:
         return self._timeline.now >= self.calm_from
 
     def strikes(self, kind: str, probability: float) -> bool:
-        if self.calm or self._rng.random() >= probability * self._intensity:
+        if self.calm or self._rng.random() >= probability * self.intensity:
             return False
         self.counts[kind] += 1
         return True

@@ -34,6 +34,7 @@ class SimKey:
 @lru_cache(maxsize=64)
 def pooled_key(number: int, algorithm: KeyAlgorithm) -> SimKey:
     """Return a key of the pool: made once a process, since nothing depends on its bits."""
+    del number  # only tells one key from another
     private: PrivateKey = (
         ec.generate_private_key(ec.SECP256R1()) if algorithm == "ecdsa" else rsa.generate_private_key(65537, 2048)
     )

@@ -7,6 +7,7 @@ all of them alike.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Literal, get_args
 
@@ -98,14 +99,14 @@ class World:
 def build(seed: int, kind: Kind | None = None) -> World:
     """Draw a world. The same seed gives the same world and, on the same code, the same history."""
     rng = Random(seed)  # noqa: S311 (nothing secret)
-    kind = kind or rng.choice(KINDS)
+    begins = rng.choice(KINDS) if kind is None else kind
     timeline = Timeline()
     calm_from = START + timedelta(days=DAYS - CALM_DAYS)
     faults = Faults(_fork(rng), timeline, rng.choice((0.0, 0.4, 1.0, 2.0)), calm_from)
     mint = Mint(_fork(rng))
     algorithm: KeyAlgorithm = rng.choice(("ecdsa", "rsa"))
     own, other = pooled_key(1, algorithm), pooled_key(2, rng.choice(("ecdsa", "rsa")))
-    adopted = kind != "newkey" and (kind != "first" or rng.random() < 0.7)
+    adopted = begins != "newkey" and (begins != "first" or rng.random() < 0.7)
     key = own if adopted else pooled_key(3, "ecdsa")
     endpoints = [Endpoint(HOST, 25, "smtp")] + ([Endpoint(HOST, 993, "imaps")] if rng.random() < 0.4 else [])
     addresses = ("192.0.2.25",) if rng.random() < 0.6 else ("192.0.2.25", "2001:db8::25")
@@ -115,16 +116,16 @@ def build(seed: int, kind: Kind | None = None) -> World:
     host = SimHost(_fork(rng), timeline, faults, {"/etc/ssl/key.pem": own}, key, frozenset(addresses))
     web = WebServer(faults)
     zone = Zone(_fork(rng), timeline, faults, _servers(rng))
-    before = _before(kind, rng, old, own, other)
-    desired, foreign, prunable = _desired(kind, rng, endpoints, before, adopted=adopted)
+    before = _before(begins, rng, old, own, other)
+    desired, foreign, prunable = _desired(begins, rng, endpoints, before, adopted=adopted)
     ttl = rng.choice((60, 300, 3600, 86400))
     zone.begin({endpoint.owner: (before, ttl) for endpoint in endpoints})
     if before and desired.history and rng.random() < 0.7:
         _forgotten(zone, rng, endpoints, mint, other)
-    services = _services(rng, timeline, faults, host, desired, addresses, old, is_first=kind == "first")
+    services = _services(rng, timeline, faults, host, desired, addresses, old, is_first=begins == "first")
     _commands(desired, host, web, services)
     world = World(
-        kind=kind,
+        kind=begins,
         rng=_fork(rng),
         timeline=timeline,
         faults=faults,
@@ -142,9 +143,9 @@ def build(seed: int, kind: Kind | None = None) -> World:
         expected_foreign={endpoint.owner: set(foreign) for endpoint in endpoints},
         prunable=prunable,
     )
-    if faults.counts is not None and world.faults._intensity:
+    if faults.intensity:
         _misfortunes(world, rng)
-    if kind == "meddled":
+    if begins == "meddled":
         _meddling(world, rng)
     return world
 
@@ -230,7 +231,8 @@ def _forgotten(zone: Zone, rng: Random, endpoints: list[Endpoint], mint: Mint, o
     """Let another RRset have stood there until a while before the first look; caches may hold it still."""
     unknown = dane.tlsa_record(CERT_256, mint.chain(other, NAMES, START, timedelta(days=90)))
     for endpoint in endpoints:
-        zone.remember(endpoint.owner, (unknown,), rng.choice((3600, 80000)), START - timedelta(seconds=rng.random() * 60))
+        until = START - timedelta(seconds=rng.random() * 60)
+        zone.remember(endpoint.owner, (unknown,), rng.choice((3600, 80000)), until)
 
 
 def _services(
@@ -244,7 +246,7 @@ def _services(
     *,
     is_first: bool,
 ) -> list[Service]:
-    services = []
+    services: list[Service] = []
     for deployment in desired.certificates[0].deployments:
         if not is_first or rng.random() < 0.7:
             host.disk.paths.update({file.path: Content(old, file.parts) for file in deployment.files})
@@ -268,9 +270,14 @@ def _commands(desired: Desired, host: SimHost, web: WebServer, services: list[Se
     for deployment in spec.deployments:
         behind = [service for service in services if service.endpoint in deployment.endpoints]
         assert deployment.reload is not None
-        host.commands[deployment.reload] = lambda behind=behind: [s.reload() for s in behind] and None  # type: ignore[misc]
+        host.commands[deployment.reload] = partial(_reload, behind)
         if deployment.test:
             host.commands[deployment.test] = behind[0].test
+
+
+def _reload(services: list[Service]) -> None:
+    for service in services:
+        service.reload()
 
 
 def _misfortunes(world: World, rng: Random) -> None:
@@ -358,5 +365,3 @@ def _edit(world: World, rng: Random, owner: str) -> Callable[[], None]:
         }
 
     return edit
-
-

@@ -9,7 +9,7 @@ from danelaw.errors import RetryLater
 from danelaw.model import Chain, Endpoint, ProbeRequest, ProbeResult
 from simulation.faults import Faults
 from simulation.machine import Disk
-from simulation.timeline import START, Timeline
+from simulation.timeline import Timeline
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class Service:
         self.endpoint = endpoint
         self.address = address
         self._path = path
+        self._changes = 0
         self.workers: list[Chain] = []
         self.down = False
         self.shown: list[Showing] = []
@@ -62,12 +63,19 @@ class Service:
         """Start one worker, which reads the files, beside those that run (as Postfix does)."""
         content = self._disk.paths.get(self._path)
         if content and self.workers and content.chain not in self.workers:
-            self._become([*self.workers, content.chain])
-            self._timeline.after(self._rng.uniform(60, 7200), lambda: self._retire(content.chain))
+            before = self.workers
+            self._become([*before, content.chain])
+            self._later(self._rng.uniform(60, 7200), before)
 
-    def _retire(self, chain: Chain) -> None:
-        if len(self.workers) > 1 and chain in self.workers:
-            self._become([worker for worker in self.workers if worker != chain])
+    def _later(self, seconds: float, workers: list[Chain]) -> None:
+        """Let only these workers be left after a while, if nothing else changes them before."""
+        changes = self._changes
+
+        def change() -> None:
+            if self._changes == changes:
+                self._become(workers)
+
+        self._timeline.after(seconds, change)
 
     def reload(self) -> None:
         """Obey a reload, in one way or another."""
@@ -82,8 +90,7 @@ class Service:
         self.restart()
         if old and self._faults.strikes("old workers linger", 0.1):
             self._become(list(dict.fromkeys([*self.workers, *old])))
-            new = list(self.workers[:1])
-            self._timeline.after(self._rng.uniform(1, 600), lambda: self._become(new))
+            self._later(self._rng.uniform(1, 600), self.workers[:1])
 
     def test(self) -> None:
         if self._faults.strikes("a config test fails", 0.04):
@@ -91,7 +98,8 @@ class Service:
 
     def _become(self, workers: list[Chain]) -> None:
         self.workers = workers
-        now = self._timeline.now if self.shown or self._timeline.now > START else START
+        self._changes += 1
+        now = self._timeline.now
         for row in self.shown:
             # A service that is down presents nothing, but nothing else either.
             if row.end is None and workers and row.chain not in workers:
@@ -131,4 +139,6 @@ class SimProber:
         if not chains:
             return ProbeResult(request, (), problem="connection refused")
         fitting = tuple(chain for chain in chains if request.algorithm in {None, chain.algorithm})
-        return ProbeResult(request, fitting, not_offered=not fitting)
+        alerts = len(chains) - len(fitting)
+        problem = f"{alerts} of {len(chains)} handshakes ended in an alert" if fitting and alerts else None
+        return ProbeResult(request, fitting, not_offered=not fitting, problem=problem)

@@ -71,7 +71,7 @@ class Simulation:
 
     def _run(self) -> Outcome | None:
         world, report = self.world, self.report
-        dies = self._rng.random() < CRASHES * world.faults._intensity and not world.faults.calm
+        dies = self._rng.random() < CRASHES * world.faults.intensity and not world.faults.calm
         life = Life(self._rng.randrange(1, 90) if dies else LONGEST_RUN)
         options = runner.Options(wait=self._rng.random() < 0.1)
         report.runs += 1
@@ -115,7 +115,9 @@ class Simulation:
         if quiet:
             pause = timedelta(days=self._rng.uniform(3, 20))
         else:
-            pause = min(timedelta(hours=1) * self._rng.uniform(0.7, 1.3) * 1.25**self._restless, timedelta(days=1))
+            pause = min(
+                timedelta(hours=1) * self._rng.uniform(0.7, 1.3) * 1.25 ** min(self._restless, 20), timedelta(days=1)
+            )
         ends = [wait.until for wait in outcome.rest.waits]
         jitter = timedelta(seconds=self._rng.uniform(0, 120))
         return min([now + pause, *(end + jitter for end in ends if end > now)])
@@ -167,13 +169,15 @@ def _unfinished(world: World) -> list[str]:
     facts = world.store.snapshot()
     if not world.web.up:
         wrong.append("the web server is down")
-    wrong.extend(f"the effect {effect.kind} of {effect.subject} is open" for effect in facts.effects if not effect.ended_at)
+    wrong.extend(f"the effect {row.kind} of {row.subject} is open" for row in facts.effects if not row.ended_at)
     issued = world.authority.issued[-1][1] if world.authority.issued else None
     if issued is None or renewal_at(issued) < now - timedelta(days=2):
         wrong.append("the certificate was not renewed")
-    for service in world.services:
-        if service.down or not issued or [c.leaf_sha256 for c in service.workers] != [issued.leaf_sha256]:
-            wrong.append(f"{service.endpoint} at {service.address} does not present the newest certificate")
+    wrong.extend(
+        f"{service.endpoint} at {service.address} does not present the newest certificate"
+        for service in world.services
+        if service.down or not issued or [c.leaf_sha256 for c in service.workers] != [issued.leaf_sha256]
+    )
     for claim in world.spec.claims:
         owner = claim.endpoint.owner
         expected = {_expected(world, spec) for spec in claim.records} | world.expected_foreign[owner]
@@ -186,7 +190,6 @@ def _unfinished(world: World) -> list[str]:
 
 
 def _expected(world: World, spec: tuple[int, int, int]) -> TlsaRecord:
-
 
     digest = hashlib.sha256 if spec[2] == 1 else hashlib.sha512
     return TlsaRecord(*spec, digest(world.key.spki_der).digest())

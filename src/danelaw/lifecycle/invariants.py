@@ -6,6 +6,7 @@ Promise 1: for every endpoint, every RRset that a sender may still hold accepts 
 from dataclasses import dataclass
 from datetime import datetime
 
+from danelaw.lifecycle.disk import standing_at
 from danelaw.lifecycle.gate import acceptable, claims_at, held
 from danelaw.lifecycle.sight import looked_at, presented_now
 from danelaw.model import Desired, Facts, TlsaRecord
@@ -41,11 +42,12 @@ def violations(desired: Desired, facts: Facts, now: datetime) -> list[Violation]
         rrsets = {item.rdatas for item in held(facts, desired, endpoint.owner, now)}
         rrsets |= {row.rdatas for row in facts.primaries if row.owner == endpoint.owner and row.rdatas}
         for address in looked_at(facts, endpoint, desired.lookup_margin, now):
-            for row in presented_now(facts, endpoint, address):
+            live = [row.chain for row in presented_now(facts, endpoint, address)]
+            for chain in dict.fromkeys([*live, *standing_at(facts, desired, endpoint, address)]):
                 found.extend(
-                    Violation(endpoint.owner, rdatas, address, row.chain.leaf_sha256)
+                    Violation(endpoint.owner, rdatas, address, chain.leaf_sha256)
                     for rdatas in sorted(rrsets)
-                    if not acceptable(rdatas, row.chain, claims, endpoint.owner)
+                    if not acceptable(rdatas, chain, claims, endpoint.owner)
                 )
     return found
 

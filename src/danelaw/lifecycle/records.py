@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from danelaw import dane
+from danelaw.lifecycle.disk import standing_at
 from danelaw.lifecycle.gate import acceptable, claims_at, held, owner_state, relevant_servers, unreachable_now
 from danelaw.lifecycle.sight import latest_rows, looked_at, presented_now, silent_now
 from danelaw.model import Chain, Desired, Endpoint, Facts, Hold, KeyFact, Publish, TlsaClaim, TlsaRecord, Wait
@@ -20,7 +21,7 @@ LAG_PATIENCE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What an endpoint presents: a chain at an address, and the addresses of which nothing is known."""
+    """The chains that each address presents, or would after any restart, and the addresses of which none is known."""
 
     chains: tuple[tuple[str, Chain], ...]
     unknown: tuple[str, ...]
@@ -51,9 +52,10 @@ def live_at(facts: Facts, desired: Desired, endpoint: Endpoint, ttl: int, now: d
     for address in looked_at(facts, endpoint, margin, now):
         rows = presented_now(facts, endpoint, address)
         chains.extend((address, row.chain) for row in rows)
+        chains.extend((address, chain) for chain in standing_at(facts, desired, endpoint, address))
         if not rows:
             unknown.append(address)
-    return Live(tuple(chains), tuple(unknown))
+    return Live(tuple(dict.fromkeys(chains)), tuple(unknown))
 
 
 def wanted_records(facts: Facts, claims: Iterable[TlsaClaim]) -> tuple[TlsaRecord, ...] | None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from danelaw.errors import UnsafePlan
+from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_at, retry_at
 from danelaw.lifecycle.gate import Blocked, claims_at, go_live
 from danelaw.lifecycle.invariants import new_violations
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import current_key, publication
-from danelaw.lifecycle.rollout import QUIET, Rollout, chain_of, refuses_live, retry_generation_at, rollout
+from danelaw.lifecycle.rollout import QUIET, Rollout, refuses_live, retry_generation_at, rollout
 from danelaw.model import (
     Activate,
     CertificateSpec,
