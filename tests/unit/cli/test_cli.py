@@ -1,0 +1,142 @@
+"""The command line as a user meets it where no server is needed: usage, errors, exit statuses, `tlsa`."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from danelaw.cli.arguments import parser
+from danelaw.cli.words import outcome_lines, plan_lines, status_lines
+
+KEY = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+
+
+def danelaw(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "danelaw", *arguments], capture_output=True, check=False, input=stdin, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def key_pem() -> bytes:
+    return subprocess.run(KEY, capture_output=True, check=True).stdout
+
+
+def spki_sha256(key_pem: bytes) -> str:
+    """Return the digest by OpenSSL, the judge of `3 1 1`."""
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubout", "-outform", "DER"], input=key_pem, capture_output=True, check=True
+    )
+    return hashlib.sha256(der.stdout).hexdigest()
+
+
+def test_version_is_a_line() -> None:
+    done = danelaw("--version")
+    assert (done.returncode, done.stdout.split()[0]) == (0, b"danelaw")
+
+
+def test_tlsa_prints_the_zone_line(key_pem: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(key_pem)
+    done = danelaw("tlsa", str(path), "--endpoint", "Mail.Example.org:25", "--ttl", "1800")
+    assert done.returncode == 0
+    assert done.stdout.decode() == f"_25._tcp.mail.example.org. 1800 IN TLSA 3 1 1 {spki_sha256(key_pem)}\n"
+
+
+def test_tlsa_reads_standard_input_and_several_records(key_pem: bytes) -> None:
+    done = danelaw("--json", "tlsa", "-", "--record", "3 1 1", "--record", "3 1 0", stdin=key_pem)
+    records = [row["record"] for row in json.loads(done.stdout)["records"]]
+    assert records[0] == f"3 1 1 {spki_sha256(key_pem)}"
+    assert records[1].startswith("3 1 0 3059")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (["tlsa", "/nowhere/at/all"], b"", "/nowhere/at/all: No such file or directory"),
+        (["tlsa", "-"], b"not a certificate", "found neither PEM nor DER"),
+        (["tlsa", "-", "--record", "9 9 9"], b"", "9 9 9"),
+        (["tlsa", "-", "--endpoint", "mail.example.org"], b"", "--endpoint"),
+        (["tlsa", "-"], b"x" * ((1 << 20) + 1), "larger than"),
+        (["--config", "/nowhere.toml", "plan"], b"", "/nowhere.toml"),
+        (["--config", "/nowhere.toml", "apply"], b"", "/nowhere.toml"),
+        (["--config", "/nowhere.toml", "apply", "--staging"], b"", "not yet supported"),
+        (["--config", "/nowhere.toml", "revoke"], b"", "NAME"),
+        (["--config", "/nowhere.toml", "revoke", "x", "--cert", "y"], b"", "NAME"),
+    ],
+)
+def test_bad_usage_is_a_line_and_exit_status_2(arguments: list[str], stdin: bytes, said: str) -> None:
+    done = danelaw(*arguments, stdin=stdin)
+    assert done.returncode == 2
+    lines = done.stderr.decode().splitlines()
+    assert any(said in line for line in lines)
+    assert all(line.startswith("danelaw: ") for line in lines)
+    assert done.stdout == b""
+
+
+def test_selector_0_of_a_bare_key_is_refused(key_pem: bytes) -> None:
+    done = danelaw("tlsa", "-", "--record", "3 0 1", stdin=key_pem)
+    assert done.returncode == 2
+    assert b"selector 0" in done.stderr
+
+
+def test_every_command_of_the_contract_is_there() -> None:
+    for command in ("plan", "apply", "recover", "status"):
+        assert parser().parse_args([command]).command == command
+
+
+def test_an_unknown_command_is_bad_usage() -> None:
+    assert danelaw("replace").returncode == 2
+
+
+def test_plan_lines_say_when_what_and_why() -> None:
+    step = {"at": "2026-01-01T00:00:00Z", "now": True, "step": "publish", "does": "publish at X", "why": "add Y"}
+    wait = {"at": "2026-01-01T00:00:00Z", "now": False, "wait": "cached", "subject": "X", "why": "Z", "until": "U"}
+    hold = {"at": "2026-01-01T00:00:00Z", "now": True, "hold": "h", "subject": "X", "why": "Z", "remedy": "R"}
+    lines = list(plan_lines({"plan": [step, wait, hold]}))
+    assert lines[0].split() == ["now", "publish", "at", "X:", "add", "Y"]
+    assert lines[1].startswith("2026-01-01 00:00:00Z  wait until U: Z")
+    assert lines[2].endswith("HOLD X: Z; to do: R")
+
+
+def test_an_empty_plan_says_so() -> None:
+    assert list(plan_lines({"plan": []})) == ["Nothing to do, now or later."]
+
+
+def test_outcome_lines_name_holds_with_what_to_do() -> None:
+    outcome = {
+        "holds": [{"hold": "h", "subject": "S", "why": "W", "remedy": "R"}],
+        "failed": ["F", "F"],
+        "waits": [{"wait": "renewal", "subject": "S", "why": "W", "until": "2026-01-01T00:00:00Z"}],
+    }
+    assert list(outcome_lines(outcome)) == [
+        "HOLD  S: W",
+        "      to do: R",
+        "FAILED  F",
+        "next  2026-01-01 00:00:00Z  renew S: W",
+    ]
+
+
+def test_status_lines_of_a_certificate_without_anything() -> None:
+    state = {
+        "certificates": [
+            {
+                "name": "n",
+                "names": ["a", "b"],
+                "key": None,
+                "certificate": None,
+                "next_renewal": None,
+                "deployments": [],
+                "endpoints": [],
+            }
+        ]
+    }
+    assert list(status_lines(state)) == [
+        "n: a, b",
+        "  key          none yet",
+        "  certificate  none yet",
+        "  renewal      due",
+    ]
