@@ -102,13 +102,15 @@ def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
 def _plan(arguments: argparse.Namespace) -> int:
     from danelaw.cli.words import plan_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
     from danelaw.run.plan import plan  # noqa: PLC0415 (start-up)
     from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
 
     config = _config(arguments)
     with opened(config, _to_stderr(arguments), changes=False) as world:
         entries = plan(config.desired, world.rings, arguments.names)
-    value = plan_json(entries)
+        said = notes(config.desired, world.store.snapshot(), world.rings.host)
+    value = plan_json(entries, said)
     _print(arguments, value, plan_lines)
     to_do = any("step" in entry or "hold" in entry for entry in value["plan"] if entry["now"])
     return 3 if arguments.exit_code and to_do else 0
@@ -125,6 +127,7 @@ def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:
 def _apply(arguments: argparse.Namespace) -> int:
     from danelaw.cli.words import outcome_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
     from danelaw.run.report import outcome_json  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import Options, apply, keep_agenda  # noqa: PLC0415 (start-up)
 
@@ -142,7 +145,8 @@ def _apply(arguments: argparse.Namespace) -> int:
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:
             keep_agenda(config, world.rings, world.store, outcome.rest)
-    _print(arguments, outcome_json(outcome), outcome_lines)
+        said = notes(config.desired, world.store.snapshot(), world.rings.host)
+    _print(arguments, outcome_json(outcome, said), outcome_lines)
     return outcome.exit_status
 
 
@@ -161,13 +165,16 @@ def _recover(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from danelaw.cli.words import status_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
     from danelaw.run.status import status  # noqa: PLC0415 (start-up)
 
     config = _config(arguments)
     desired = chosen(config.desired, arguments.names)
     with opened(config, changes=False) as world:
-        value = status(desired, world.store.snapshot(), world.rings.clock.now())
+        facts = world.store.snapshot()
+        said = notes(config.desired, facts, world.rings.host)
+        value = status(desired, facts, world.rings.clock.now(), said)
     _print(arguments, value, status_lines)
     return 0
 

@@ -14,6 +14,7 @@ def plan_lines(plan: Json) -> Iterable[str]:
     for entry in entries:
         when = "now" if entry["now"] else f"{_short(entry['at'])}"
         yield f"{when:<20}  {_what(entry)}"
+    yield from _notes(plan)
 
 
 def outcome_lines(outcome: Json) -> Iterable[str]:
@@ -25,6 +26,7 @@ def outcome_lines(outcome: Json) -> Iterable[str]:
         yield f"FAILED  {failure}"
     for wait in outcome["waits"]:
         yield f"next  {_short(wait['until'])}  {_wait(wait)}"
+    yield from _notes(outcome)
     if not (outcome["holds"] or outcome["failed"] or outcome["waits"]):
         yield "Done; nothing is waited for."
 
@@ -48,6 +50,12 @@ def status_lines(state: Json) -> Iterable[str]:
             yield from _deployment(deployment)
         for endpoint in certificate["endpoints"]:
             yield from _endpoint(endpoint)
+    yield from _notes(state)
+
+
+def _notes(value: Json) -> Iterable[str]:
+    for note in value["notes"]:
+        yield f"note  {note['text']}"
 
 
 def _deployment(deployment: Json) -> Iterable[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from danelaw.lifecycle.timeline import Entry
 from danelaw.model import Hold, Step, TlsaRecord, Wait
 from danelaw.run.act import KINDS, describe, subject_of
+from danelaw.run.notes import Note
 from danelaw.run.rings import Outcome
 
 Json = dict[str, Any]
@@ -29,9 +30,14 @@ def hold_json(hold: Hold) -> Json:
     return {"hold": hold.code, "subject": hold.subject, "why": hold.why, "remedy": hold.remedy}
 
 
-def plan_json(entries: Iterable[Entry]) -> Json:
+def plan_json(entries: Iterable[Entry], said: Iterable[Note]) -> Json:
     """Return a plan: its lines in order, each with its earliest instant."""
-    return {"schema": 1, "plan": [entry_json(entry) for entry in entries]}
+    return {"schema": 1, "plan": [entry_json(entry) for entry in entries], "notes": notes_json(said)}
+
+
+def notes_json(said: Iterable[Note]) -> list[Json]:
+    """Return what is worth saying."""
+    return [{"note": note.code, "subject": note.subject, "text": note.text} for note in said]
 
 
 def entry_json(entry: Entry) -> Json:
@@ -46,7 +52,7 @@ def entry_json(entry: Entry) -> Json:
     return {"at": instant(entry.at), "now": entry.now, **body}
 
 
-def outcome_json(outcome: Outcome) -> Json:
+def outcome_json(outcome: Outcome, said: Iterable[Note]) -> Json:
     """Return how a run ended."""
     return {
         "schema": 1,
@@ -55,6 +61,7 @@ def outcome_json(outcome: Outcome) -> Json:
         "failed": list(outcome.failed),
         "waits": [wait_json(wait) for wait in outcome.rest.waits],
         "holds": [hold_json(hold) for hold in outcome.rest.holds],
+        "notes": notes_json(said),
     }
 
 

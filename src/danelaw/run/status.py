@@ -1,5 +1,6 @@
 """What is managed and how it stands, from what is stored: no look is taken."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from danelaw.lifecycle.due import current_chain, open_intent, renewal_at
@@ -8,12 +9,14 @@ from danelaw.lifecycle.records import current_key, wanted_records
 from danelaw.lifecycle.rollout import Rollout, rollout
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
 from danelaw.model import CertificateSpec, Desired, Endpoint, Facts
-from danelaw.run.report import Json, instant
+from danelaw.run.notes import Note
+from danelaw.run.report import Json, instant, notes_json
 
 
-def status(desired: Desired, facts: Facts, now: datetime) -> Json:
+def status(desired: Desired, facts: Facts, now: datetime, said: Iterable[Note]) -> Json:
     """Return each certificate: names, key, expiry, next renewal, deployments, endpoints, last proof."""
-    return {"schema": 1, "certificates": [_certificate(desired, facts, spec, now) for spec in desired.certificates]}
+    certificates = [_certificate(desired, facts, spec, now) for spec in desired.certificates]
+    return {"schema": 1, "certificates": certificates, "notes": notes_json(said)}
 
 
 def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: datetime) -> Json:

@@ -96,14 +96,14 @@ def test_plan_lines_say_when_what_and_why() -> None:
     step = {"at": "2026-01-01T00:00:00Z", "now": True, "step": "publish", "does": "publish at X", "why": "add Y"}
     wait = {"at": "2026-01-01T00:00:00Z", "now": False, "wait": "cached", "subject": "X", "why": "Z", "until": "U"}
     hold = {"at": "2026-01-01T00:00:00Z", "now": True, "hold": "h", "subject": "X", "why": "Z", "remedy": "R"}
-    lines = list(plan_lines({"plan": [step, wait, hold]}))
+    lines = list(plan_lines({"plan": [step, wait, hold], "notes": []}))
     assert lines[0].split() == ["now", "publish", "at", "X:", "add", "Y"]
     assert lines[1].startswith("2026-01-01 00:00:00Z  wait until U: Z")
     assert lines[2].endswith("HOLD X: Z; to do: R")
 
 
 def test_an_empty_plan_says_so() -> None:
-    assert list(plan_lines({"plan": []})) == ["Nothing to do, now or later."]
+    assert list(plan_lines({"plan": [], "notes": []})) == ["Nothing to do, now or later."]
 
 
 def test_outcome_lines_name_holds_with_what_to_do() -> None:
@@ -111,12 +111,14 @@ def test_outcome_lines_name_holds_with_what_to_do() -> None:
         "holds": [{"hold": "h", "subject": "S", "why": "W", "remedy": "R"}],
         "failed": ["F", "F"],
         "waits": [{"wait": "renewal", "subject": "S", "why": "W", "until": "2026-01-01T00:00:00Z"}],
+        "notes": [{"note": "foreign", "subject": "S", "text": "T"}],
     }
     assert list(outcome_lines(outcome)) == [
         "HOLD  S: W",
         "      to do: R",
         "FAILED  F",
         "next  2026-01-01 00:00:00Z  renew S: W",
+        "note  T",
     ]
 
 
@@ -132,7 +134,8 @@ def test_status_lines_of_a_certificate_without_anything() -> None:
                 "deployments": [],
                 "endpoints": [],
             }
-        ]
+        ],
+        "notes": [],
     }
     assert list(status_lines(state)) == [
         "n: a, b",

@@ -1,0 +1,77 @@
+"""What a person should know and nobody has to act on: other people's records, a key file that changed, orphans."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from danelaw.errors import DanelawError
+from danelaw.lifecycle.gate import owner_state
+from danelaw.lifecycle.records import current_key, foreign_records
+from danelaw.model import Desired, Facts, Host
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing worth saying; ``code`` is stable."""
+
+    code: str
+    subject: str
+    text: str
+
+
+def notes(desired: Desired, facts: Facts, host: Host) -> tuple[Note, ...]:
+    """Return what is worth saying of a whole configuration, from what is stored and the key files."""
+    return (
+        *_foreign(desired, facts),
+        *_left_out(desired, facts),
+        *_keys(desired, facts, host),
+        *_orphans(desired, facts),
+    )
+
+
+def _owners(desired: Desired) -> list[str]:
+    return list(dict.fromkeys(claim.endpoint.owner for spec in desired.certificates for claim in spec.claims))
+
+
+def _foreign(desired: Desired, facts: Facts) -> Iterator[Note]:
+    for owner in _owners(desired):
+        primary = next((row for row in facts.primaries if row.owner == owner), None)
+        for record in foreign_records(facts, desired, owner, primary.rdatas if primary else ()):
+            yield Note("foreign", owner, f"{record} at {owner} is not ours and stays; `prune` can name it")
+
+
+def _left_out(desired: Desired, facts: Facts) -> Iterator[Note]:
+    for owner in _owners(desired):
+        state = owner_state(facts, owner)
+        for server in state.left_out if state else ():
+            yield Note("left-out", owner, f"{server} was not asked about {owner}: this host has no route to it")
+
+
+def _keys(desired: Desired, facts: Facts, host: Host) -> Iterator[Note]:
+    """A key file that changes after its adoption is reported and not followed."""
+    for spec in desired.certificates:
+        key = current_key(facts, spec.name)
+        if key is None or spec.key is None:
+            continue
+        try:
+            found = host.peek_key(spec)
+        except DanelawError as error:
+            yield Note("key-file", spec.name, f"{error}; the adopted copy goes on being used")
+            continue
+        if found is not None and found.spki_sha256 != key.spki_sha256:
+            text = f"{spec.key} holds another key now ({found.spki_sha256[:16]}…); the adopted one goes on being used"
+            yield Note("key-changed", spec.name, text)
+
+
+def _orphans(desired: Desired, facts: Facts) -> Iterator[Note]:
+    """What left the config is kept until a person withdraws it."""
+    claimed = set(_owners(desired))
+    for row in facts.own_records:
+        if row.withdrawn_at is None and row.owner not in claimed:
+            text = f"{row.record} at {row.owner} is ours, and no tlsa table claims it any more; it is kept"
+            yield Note("orphan-record", row.owner, text)
+    names = {spec.name for spec in desired.certificates}
+    for name in sorted({key.certificate for key in facts.keys} - names):
+        yield Note("orphan-certificate", name, f"{name} left the config; its key, files and records are kept")
+    deployments = {deployment.id for spec in desired.certificates for deployment in spec.deployments}
+    for deployment in sorted({row.deployment for row in facts.generations if row.active_at} - deployments):
+        yield Note("orphan-files", deployment, f"no deploy table names {deployment} any more; the files are kept")
