@@ -134,7 +134,7 @@ class DnsServers:
         delegations = [
             self._ds(key),
             self._ds(self._key("bogus.test")),  # of a key that the zone does not have
-            self._sign("expired.test", PLAIN_ZONE, "-s", "20200101000000", "-e", "20200201000000"),
+            self._sign("expired.test", PLAIN_ZONE, "-s", "now-86400", "-e", "now-600"),
             self._sign("lagging.test", LAGGING_ZONE),
         ]
         root = ROOT_ZONE + self._sign("test", TEST_ZONE + "".join(delegations))

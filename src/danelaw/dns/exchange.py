@@ -175,4 +175,5 @@ def _answers(answer: Message, query: bytes) -> bool:
     asked = wire.parse(query)
     # a server that cannot read the question may leave it out of its error (RFC 1035 section 4.1.1: FORMERR)
     same = answer.question == asked.question or (answer.question is None and answer.rcode == "FORMERR")
-    return answer.is_response and answer.id == asked.id and same
+    opcode = (answer.flags ^ asked.flags) & wire.OPCODE_MASK == 0
+    return answer.is_response and opcode and answer.id == asked.id and same

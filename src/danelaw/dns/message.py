@@ -18,7 +18,7 @@ from danelaw.model import TlsaRecord
 
 Name = dns.name.Name
 
-A, NS, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, DNSKEY, TLSA, TSIG, ANY = 1, 2, 5, 6, 28, 39, 41, 46, 48, 52, 250, 255
+A, NS, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, DNSKEY, TLSA, TSIG = 1, 2, 5, 6, 28, 39, 41, 46, 48, 52, 250
 IN, CLASS_NONE, CLASS_ANY = 1, 254, 255
 
 QR, AA, TC, RD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0010
