@@ -53,6 +53,8 @@ class ListenerSolver:
         self._answers: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
         self._cleanup: ExitStack | None = None
+        self.bound: tuple[tuple[str, int], ...] = ()
+        """The addresses really listened on, where it listens: port 0 lets the system choose one."""
 
     def __enter__(self) -> Self:
         """Listen. Raises `Refused` where an address cannot be had, naming who holds it."""
@@ -71,6 +73,7 @@ class ListenerSolver:
 
             stack.callback(stop)
             self._cleanup = stack.pop_all()
+        self.bound = tuple(sock.getsockname()[:2] for sock in sockets)
         return self
 
     def __exit__(
@@ -78,7 +81,7 @@ class ListenerSolver:
     ) -> None:
         if self._cleanup is not None:
             self._cleanup.close()
-        self._cleanup = None
+        self._cleanup, self.bound = None, ()
 
     def present(self, domain: str, token: str, key_authorization: str) -> None:
         """Answer the token from now on."""

@@ -28,10 +28,9 @@ def free_port() -> int:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    port = free_port()
-    with ListenerSolver([("127.0.0.1", port)]) as solver:
+    with ListenerSolver([("127.0.0.1", 0)]) as solver:
         solver.present("example.test", TOKEN, ANSWER)
-        yield port
+        yield solver.bound[0][1]
 
 
 def ask(port: int, request: bytes, address: str = "127.0.0.1") -> bytes:
@@ -52,8 +51,8 @@ def get(port: int, path: str = PATH, address: str = "127.0.0.1") -> tuple[str, b
 
 
 def test_a_presented_token_is_answered_until_it_is_cleaned_up() -> None:
-    port = free_port()
-    with ListenerSolver([("127.0.0.1", port)]) as solver:
+    with ListenerSolver([("127.0.0.1", 0)]) as solver:
+        port = solver.bound[0][1]
         assert get(port)[0] == "HTTP/1.1 404 Not Found"
         solver.present("example.test", TOKEN, ANSWER)
         solver.present("www.example.test", TOKEN, ANSWER)
@@ -114,10 +113,9 @@ def test_clients_that_say_nothing_keep_nobody_waiting(port: int) -> None:
 
 
 def test_a_client_that_goes_on_for_ever_is_hung_up_on() -> None:
-    port = free_port()
     with (
-        ListenerSolver([("127.0.0.1", port)], patience=timedelta(seconds=0.2)),
-        socket.create_connection(("127.0.0.1", port), timeout=0.05) as sock,
+        ListenerSolver([("127.0.0.1", 0)], patience=timedelta(seconds=0.2)) as solver,
+        socket.create_connection(solver.bound[0], timeout=0.05) as sock,
     ):
         end = time.monotonic() + 5
         sock.sendall(b"GET / HTTP/1.1\r\n")
@@ -151,8 +149,8 @@ def test_ipv4_and_ipv6_stand_side_by_side_and_again_at_once() -> None:
 
 
 def test_leaving_ends_open_connections_and_threads() -> None:
-    port = free_port()
-    with ListenerSolver([("127.0.0.1", port)]):
+    with ListenerSolver([("127.0.0.1", 0)]) as solver:
+        port = solver.bound[0][1]
         sock = socket.create_connection(("127.0.0.1", port), timeout=5)
         assert get(port)[0] == "HTTP/1.1 404 Not Found"  # so the first connection has been accepted
     assert sock.recv(1) == b""
