@@ -1,5 +1,8 @@
 """Problem documents and Retry-After, as CAs write them and as nobody should."""
 
+import os
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,6 +31,23 @@ ERROR = "urn:ietf:params:acme:error:"
 )
 def test_retry_after_in_both_its_forms(value: str, expected: datetime) -> None:
     assert retry_after(value, NOW) == expected
+
+
+@pytest.fixture
+def far_from_greenwich() -> Iterator[None]:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "XXX-9"
+    time.tzset()
+    yield
+    del os.environ["TZ"]
+    if before is not None:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+def test_a_date_without_a_zone_is_greenwichs_wherever_the_host_is() -> None:
+    assert retry_after("Tue, 24 Nov 2026 12:00:30", NOW) == NOW + timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(
