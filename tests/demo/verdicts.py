@@ -40,12 +40,12 @@ def posttls_finger(world: World, domain: str = MAIL) -> Verdict:
     return Verdict(f"posttls-finger -l dane-only [{domain}]", "Verified TLS connection" in said, line)
 
 
-def s_client(world: World, address: str, port: int = 25) -> Verdict:
+def s_client(world: World, address: str, port: int = 25, owner: str = OWNER) -> Verdict:
     """Ask OpenSSL with the records that the validating resolver gives."""
-    records = world.dig(OWNER, "TLSA", "+short").splitlines()
+    records = world.dig(owner, "TLSA", "+short").splitlines()
     rrdata = [item for record in records for item in ("-dane_tlsa_rrdata", record)]
     argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"{address}:{port}", "-brief"]
-    said = _output([*argv, "-dane_tlsa_domain", MAIL, *rrdata])
+    said = _output([*argv, "-dane_tlsa_domain", owner.split(".", 2)[2].rstrip("."), *rrdata])
     line = _line(said, "Verification", "no verdict")
     return Verdict(
         f"openssl s_client -dane_tlsa_rrdata {address}:{port}", bool(records) and "Verification: OK" in said, line
@@ -59,9 +59,9 @@ def danetool() -> Verdict:
     return Verdict(f"danetool --check {MAIL}", "Certificate matches" in said, line)
 
 
-def delv(world: World) -> Verdict:
+def delv(world: World, owner: str = OWNER) -> Verdict:
     """Ask BIND's validator."""
-    said = _output(["delv", "-a", str(world.bind_keys), "+root=.", f"@{layout.RESOLVER}", OWNER, "TLSA"])
+    said = _output(["delv", "-a", str(world.bind_keys), "+root=.", f"@{layout.RESOLVER}", owner, "TLSA"])
     line = _line(said, ";", said.splitlines()[0] if said else "it said nothing")
     return Verdict("delv TLSA", "; fully validated" in said, line)
 

@@ -17,7 +17,7 @@ from world.resolvers import Resolver
 from world.server import Server, wait_until, write
 from world.services import Apache, Dovecot, Postfix, Service
 from world.tools import WorldError, run
-from world.tsig import TsigKey, make_tsig_key
+from world.tsig import ALGORITHMS, TsigKey, make_tsig_key
 from world.zones import Kind, Times, Zone, ds_of, write_anchors
 
 ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache"]
@@ -86,11 +86,10 @@ class World:
         self.stranger_key = make_tsig_key("stranger", "hmac-sha256", keys)
         """Known to the primary, and allowed nothing."""
         self.keys: dict[str, TsigKey] = {
-            algorithm: make_tsig_key(f"{algorithm}.{layout.DOMAIN}", algorithm, keys)
-            for algorithm in ("hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512")
+            algorithm: make_tsig_key(f"{algorithm}.{layout.DOMAIN}", algorithm, keys) for algorithm in ALGORITHMS
         }
         """Keys that may change everything in the zones of the primary, by algorithm."""
-        transfer = make_tsig_key("transfer", "hmac-sha256", keys)
+        transfer = self._transfer_key = make_tsig_key("transfer", "hmac-sha256", keys)
 
         writers = (self.owner_key, *self.keys.values())
         self.parents = Named(
@@ -232,6 +231,12 @@ class World:
     def dig(self, name: str, rdtype: str, *options: str, server: str = layout.RESOLVER) -> str:
         """Return what dig prints; ``+short`` and the like are ``options``."""
         return run("dig", f"@{server}", "+time=5", "+tries=2", name, rdtype, *options)
+
+    def transfer(self, zone: str) -> str:
+        """Return all records of a zone as its primary has them, one a line."""
+        return run(
+            "dig", f"@{layout.NS1}", zone, "AXFR", "+onesoa", "+nocomments", "+nostats", "-k", self._transfer_key.clause
+        )
 
     @property
     def env(self) -> dict[str, str]:
