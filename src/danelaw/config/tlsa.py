@@ -48,7 +48,7 @@ def read_tlsa(certificate: str, names: tuple[str, ...], table: Table, publishers
     ports = _ports(table)
     records = table.items("records", kinds.parameters, '["3 1 1"]')
     records = (RecordSpec(3, 1, 1),) if records is None else tuple(dict.fromkeys(records))
-    if records == (RecordSpec(3, 1, 2),):  # RFC 7671 section 4
+    if records == (RecordSpec(3, 1, 2),):  # RFC 7671 section 5.1
         table.warning("records", '"3 1 2" alone', '"3 1 1" too: senders need not know SHA-512')
     publisher = _publisher(table, publishers)
     ttl = _ttl(table)

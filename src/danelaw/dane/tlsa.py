@@ -90,7 +90,7 @@ def parse_record(text: str) -> TlsaRecord:
 
 @lru_cache(maxsize=1024)
 def usable(record: TlsaRecord, *, smtp: bool) -> bool:
-    """Return whether a client that obeys the RFCs can use a record at all (RFC 7671 section 4, RFC 7672 section 3.1).
+    """Return whether a client that obeys the RFCs can use a record at all (RFC 6698 section 4.1, RFC 7672 section 3.1).
 
     The selector and matching type are known, a digest has its length, full data parses. ``smtp``, for MTA to MTA at
     port 25: usages 2 and 3 only, since 0 and 1 are undefined there (RFC 7672 section 3.1.3); elsewhere 0 to 3.

@@ -1,7 +1,7 @@
 """One question to one server, directly: UDP, then TCP where the answer does not fit (RFC 1035 section 4.2).
 
 Nothing is believed that is not an answer to the question asked, from the address asked, with the identifier sent
-(RFC 5452 section 4); all else that arrives is ignored until the time is up. Time and size are bounded.
+(RFC 5452 section 9.1); all else that arrives is ignored until the time is up. Time and size are bounded.
 """
 
 import asyncio

@@ -92,7 +92,7 @@ def _alias(answer: Message, aliases: tuple[Record, ...], name: Name, now: dateti
     targets = {rr.target for rr in aliases if rr.target is not None}
     if len(targets) != 1:
         return Bad("answers with a CNAME that leads nowhere, or to several names")
-    # a CNAME that a DNAME gave carries its TTL, or 0 from old servers: what the DNAME says counts too (RFC 6672 2.2)
+    # a CNAME that a DNAME gave carries its TTL, or 0 from old servers: what the DNAME says counts too (RFC 6672 3.1)
     leading = [rr for rr in answer.answer if rr.rrtype == wire.DNAME and name.is_subdomain(rr.name)]
     ttls = [rr.ttl for rr in (*aliases, *leading)]
     for rr in (*aliases, *leading):

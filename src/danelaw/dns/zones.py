@@ -211,7 +211,7 @@ class Finder:
         return self._routed(zone, dict.fromkeys(self.mapped[zone], 0), {}, [])
 
     async def _cut(self, name: Name) -> Name:
-        """Find the closest zone at or above a name by SOA (RFC 2308 section 2: negative answers carry it)."""
+        """Find the closest zone at or above a name by SOA (RFC 2308 section 3: negative answers carry it)."""
         candidates = _upwards(name)
         # all at once: below a zone whose servers are dead, each look-up takes its whole time
         found = await asyncio.gather(

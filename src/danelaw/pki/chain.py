@@ -120,7 +120,7 @@ def _algorithm(spki_der: bytes) -> Literal["rsa", "ecdsa", "other"]:
 
 
 def _dns_names(leaf_der: bytes) -> tuple[str, ...]:
-    """Return the DNS names, lower case; the common name only where there is no DNS-ID (RFC 6125 section 6.4.4)."""
+    """Return the DNS names, lower case; the common name only where there is no DNS-ID (RFC 7672 section 3.2.3)."""
     certificate = load(leaf_der)
     if certificate is None:
         return ()
