@@ -33,10 +33,11 @@ class SimKey:
 
 @lru_cache(maxsize=64)
 def pooled_key(number: int, algorithm: KeyAlgorithm) -> SimKey:
-    """Return a key of the pool: made once a process, since nothing depends on its bits."""
-    del number  # only tells one key from another
+    """Return a key of the pool: made once a process, since nothing depends on an RSA key's bits."""
     private: PrivateKey = (
-        ec.generate_private_key(ec.SECP256R1()) if algorithm == "ecdsa" else rsa.generate_private_key(65537, 2048)
+        ec.derive_private_key(1000 + number, ec.SECP256R1())
+        if algorithm == "ecdsa"
+        else rsa.generate_private_key(65537, 2048)
     )
     spki_der = private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

@@ -20,6 +20,8 @@ from simulation.timeline import START
 CRASHES = 0.12
 """How often a run is killed while faults last, at intensity 1."""
 
+HOUR = timedelta(hours=1)
+
 LONGEST_RUN = 60_000
 """Touches of the world; a run that makes more never ends."""
 
@@ -57,6 +59,7 @@ class Simulation:
         self._rng = Random(seed * 2 + 1)  # noqa: S311 (nothing secret)
         self._verbose = verbose
         self._restless = 0
+        self._eager = self._rng.random() < 0.15
 
     def play(self) -> Report:
         """Let the whole history happen, then judge it."""
@@ -110,15 +113,15 @@ class Simulation:
         now = self.world.timeline.now
         if outcome is None:
             return now + timedelta(minutes=self._rng.uniform(0.1, 60))
-        quiet = not outcome.rest.holds and all(wait.code == "renewal" for wait in outcome.rest.waits)
-        self._restless = 0 if quiet else self._restless + 1
+        waits = outcome.rest.waits
+        quiet = not outcome.rest.holds and all(wait.code == "renewal" for wait in waits)
+        self._restless = 0 if quiet else min(self._restless + 1, 10)
         if quiet:
-            pause = timedelta(days=self._rng.uniform(3, 20))
+            pause = timedelta(days=self._rng.uniform(5, 40))
         else:
-            pause = min(
-                timedelta(hours=1) * self._rng.uniform(0.7, 1.3) * 1.25 ** min(self._restless, 20), timedelta(days=1)
-            )
-        ends = [wait.until for wait in outcome.rest.waits]
+            pause = timedelta(hours=min(self._rng.uniform(0.7, 1.3) * 1.5**self._restless, 24))
+        patient = {"renewal", "cached", "history", "backoff"}
+        ends = [wait.until for wait in waits if self._eager or (wait.code in patient and wait.until - now > HOUR / 4)]
         jitter = timedelta(seconds=self._rng.uniform(0, 120))
         return min([now + pause, *(end + jitter for end in ends if end > now)])
 

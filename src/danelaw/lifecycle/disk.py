@@ -16,11 +16,12 @@ def standing_chain(facts: Facts, deployment: Deployment) -> Chain | None:
 
     The files are judged and not what was noted of going live: a run may have died in between.
     """
-    disk = next((row for row in facts.on_disk if row.deployment == deployment.id), None)
+    subject = deployment.id
+    disk = next((row for row in facts.on_disk if row.deployment == subject), None)
     if disk is None:
         return None
     for generation in reversed(facts.generations):
-        if generation.deployment == deployment.id and generation.files and generation.files == disk.files:
+        if generation.deployment == subject and generation.files and generation.files == disk.files:
             return chain_of(facts, generation)
     return None
 

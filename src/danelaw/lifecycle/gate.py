@@ -14,16 +14,19 @@ RRsets that accept the chain, or absence.
 What stood there before our first look is unknown: where anything did, an unknown RRset counts as served until then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from danelaw import dane
-from danelaw.lifecycle.sight import latest_rows
+from danelaw.lifecycle.sight import SIGNED_ANEW, latest_rows
 from danelaw.model import Chain, Desired, Facts, OwnerFact, RRsetSeen, TlsaClaim, TlsaRecord, Unreachable
 
 FRESH = timedelta(minutes=2)
 """How old the reading "just before" may be."""
+
+Accepts = Callable[[tuple[TlsaRecord, ...]], bool]
 
 GRACE = timedelta(days=1)
 """Validators accept signatures this long after their end (Unbound's val-sig-skew is a day at the most)."""
@@ -116,7 +119,6 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
     relevant = relevant_servers(facts, owner, now)
     latest = {server: row for server, row in latest_rows(rows).items() if server in relevant}
     gone = {row.server: row for row in unreachable_now(facts, owner, now)}
-    signed_until = max((row.rrsig_expires for row in rows if row.rrsig_expires), default=None)
     result = []
     for rdatas in sorted({row.rdatas for row in rows if row.rdatas}):
         sightings = [row for row in rows if row.rdatas == rdatas]
@@ -126,33 +128,54 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
         if lasting:
             result.append(Held(owner, rdatas, None, f"{_names(lasting)} serves it"))
             continue
+        last, caught_up, behind = _last_served(rows, sightings, relevant - set(gone))
+        end, signed_until = last + wait, _signed_until(sightings)
+        why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
+        if caught_up:
+            end = max(end, min(caught_up + wait, signed_until or caught_up + wait))
+        if behind:
+            end = max(end, signed_until or end)
+            why = f"{_names(behind)} is behind, and may come to serve it yet"
         if serving:
             # An unreachable server may go on serving what it served last, while its signatures hold.
-            end = signed_until + GRACE if signed_until else max(row.last_at for row in sightings) + wait
+            end = signed_until or end
             since = min(gone[server].first_at for server in serving)
             why = f"{_names(serving)} served it last and has not answered since {_instant(since)}"
-            result.append(Held(owner, rdatas, end, why))
-            continue
-        last = _last_served(rows, sightings, relevant - set(gone))
-        why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
-        result.append(Held(owner, rdatas, last + wait, why))
+        result.append(Held(owner, rdatas, end, why))
     return [item for item in result if item.until is None or item.until > now]
 
 
-def _last_served(rows: Sequence[RRsetSeen], sightings: Sequence[RRsetSeen], servers: Iterable[str]) -> datetime:
-    """Return L: the first reading of the last server without the RRset, after every sighting of it.
+def _signed_until(rows: Iterable[RRsetSeen]) -> datetime | None:
+    """Return until when a validator may accept what these rows show: E and a day; None where nothing was signed."""
+    ends = [row.rrsig_expires for row in rows if row.rrsig_expires]
+    return max(ends) + SIGNED_ANEW + GRACE if ends else None
 
-    A server without any such reading (it left the zone's NS) counts as of the last sighting.
+
+def _last_served(
+    rows: Sequence[RRsetSeen], sightings: Sequence[RRsetSeen], servers: Iterable[str]
+) -> tuple[datetime, datetime | None, list[str]]:
+    """Return L, when the last server was first seen without the RRset; when one caught up that had been behind; who is.
+
+    A server that is behind (it answers what was seen before the RRset, while another has moved on) may pass through it
+    on its way, unseen between two looks. One without any reading after the last sighting (it left the zone's NS) counts
+    as of that.
     """
-    last_sighting = max(row.last_at for row in sightings)
-    first_without = [
-        min(
-            (row.first_at for row in rows if row.server == server and row.first_at > last_sighting),
-            default=last_sighting,
-        )
-        for server in servers
-    ]
-    return max(first_without, default=last_sighting)
+    first, last = min(row.first_at for row in sightings), max(row.last_at for row in sightings)
+    earlier = {row.rdatas for row in rows if row.first_at <= first} - {sightings[0].rdatas}
+    epochs: dict[datetime, set[tuple[TlsaRecord, ...]]] = {}
+    for row in rows:
+        epochs.setdefault(row.first_at, set()).add(row.rdatas)
+
+    def is_behind(row: RRsetSeen) -> bool:
+        return row.rdatas in earlier and len(epochs[row.first_at]) > 1
+
+    without, caught_up, behind = [last], list[datetime](), list[str]()
+    for server in servers:
+        own = sorted((row for row in rows if row.server == server and row.first_at > last), key=lambda r: r.first_at)
+        without.extend(row.first_at for row in own[:1])
+        caught_up.extend(b.first_at for a, b in pairwise(own) if is_behind(a) and a.rdatas != b.rdatas)
+        behind.extend(server for row in own[-1:] if is_behind(row))
+    return max(without), max(caught_up, default=None), behind
 
 
 def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now: datetime) -> list[Blocked]:
@@ -162,7 +185,7 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
     """
     claims = claims_at(desired, owner)
 
-    def accepts(rdatas: Sequence[TlsaRecord]) -> bool:
+    def accepts(rdatas: tuple[TlsaRecord, ...]) -> bool:
         return not rdatas or (chain is not None and acceptable(rdatas, chain, claims, owner))
 
     state = owner_state(facts, owner)
@@ -181,7 +204,7 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
         remedy = "claim the endpoint in a tlsa table, or have the records there removed" if unclaimed else ""
         blocked.append(Blocked("unclaimed" if unclaimed else "cached", owner, why, item.until, remedy))
     blocked.extend(_unknown_before(facts, desired, owner, now))
-    blocked.extend(_never_seen(facts, owner, now))
+    blocked.extend(_never_seen(facts, desired, owner, accepts, now))
     return blocked
 
 
@@ -204,20 +227,22 @@ def _unknown_before(facts: Facts, desired: Desired, owner: str, now: datetime) -
     return [Blocked("history", owner, why, until)]
 
 
-def _never_seen(facts: Facts, owner: str, now: datetime) -> list[Blocked]:
-    """Hold for a server that was never seen: it may serve anything, until the latest signature seen ends."""
+def _never_seen(facts: Facts, desired: Desired, owner: str, accepts: Accepts, now: datetime) -> list[Blocked]:
+    """Hold for a server that was never seen: it may serve anything that is signed well enough.
+
+    That is what stood there at the first look or before, and every RRset since that refuses the chain; what is signed
+    anew and accepts it does not prolong this. Where nothing was signed, ``history`` ends it.
+    """
     rows = [row for row in facts.rrsets if row.owner == owner]
     seen = {row.server for row in rows}
-    signed_until = max((row.rrsig_expires for row in rows if row.rrsig_expires), default=None)
+    first = min((row.first_at for row in rows), default=None)
+    signed_until = _signed_until(row for row in rows if row.first_at == first or not accepts(row.rdatas))
     blocked = []
     for miss in unreachable_now(facts, owner, now):
-        if miss.server in seen:
-            continue
-        end = signed_until + GRACE if signed_until else None
-        if end is None or end > now:
+        end = signed_until or miss.first_at + desired.history
+        if miss.server not in seen and end > now:
             why = f"{miss.server} never answered about {owner} ({miss.problem}, since {_instant(miss.first_at)})"
-            remedy = "" if end else "mend that server, or take it out of the zone's NS"
-            blocked.append(Blocked("unreachable", owner, why, end, remedy))
+            blocked.append(Blocked("unreachable", owner, why, end))
     return blocked
 
 

@@ -56,7 +56,8 @@ class Rollout:
 
 def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: datetime) -> Rollout:
     """Derive where a deployment stands."""
-    generations = [row for row in facts.generations if row.deployment == deployment.id]
+    subject = deployment.id
+    generations = [row for row in facts.generations if row.deployment == subject]
     went_live = sorted((row for row in generations if row.active_at), key=lambda row: (row.active_at or now, row.n))
     active = went_live[-1] if went_live else None
     key = current_key(facts, spec.name)
@@ -98,7 +99,8 @@ def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: da
 def _phase(facts: Facts, deployment: Deployment, active: Generation | None, strays: tuple[Presented, ...]) -> Phase:
     if active is None or active.active_at is None:
         return "none"
-    disk = next((row for row in facts.on_disk if row.deployment == deployment.id), None)
+    subject = deployment.id
+    disk = next((row for row in facts.on_disk if row.deployment == subject), None)
     if disk is not None and disk.at > active.active_at and dict(disk.files) != dict(active.files):
         return "drifted"
     given = active.reloaded_at if active.reloaded_at and active.reloaded_at >= active.active_at else None
@@ -131,12 +133,11 @@ def _strays(facts: Facts, deployment: Deployment, active: Generation | None, now
 
 
 def _failure(facts: Facts, deployment: Deployment) -> str:
-    failed = [
-        effect
-        for effect in facts.effects
-        if effect.subject == deployment.id and effect.outcome == "failed" and effect.kind in {"reload", "prove"}
-    ]
-    return failed[-1].evidence if failed else ""
+    subject = deployment.id
+    for effect in reversed(facts.effects):
+        if effect.subject == subject and effect.outcome == "failed" and effect.kind in {"reload", "prove"}:
+            return effect.evidence
+    return ""
 
 
 def retry_generation_at(generation: Generation, forgive: datetime | None) -> datetime | None:

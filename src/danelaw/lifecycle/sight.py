@@ -26,6 +26,9 @@ from danelaw.model import (
     Unreachable,
 )
 
+SIGNED_ANEW = timedelta(days=1)
+"""By so much the signatures of one row may end later than it says."""
+
 
 def see_owner(facts: Facts, look: OwnerLook, at: datetime) -> list[Fact]:
     """Return the rows that a look at one owner name, finished at ``at``, adds or extends."""
@@ -58,14 +61,18 @@ def latest_rows(rows: Iterable[RRsetSeen]) -> dict[str, RRsetSeen]:
 
 
 def _same(row: RRsetSeen, reading: Reading) -> bool:
-    return (row.rcode, row.rdatas, row.ttl, row.original_ttl, row.cname_ttl, row.rrsig_expires) == (
+    """Tell whether a server still answers the same. Some sign anew with every answer: that alone is no change."""
+    return (row.rcode, row.rdatas, row.ttl, row.original_ttl, row.cname_ttl) == (
         reading.rcode,
         reading.rdatas,
         reading.ttl,
         reading.original_ttl,
         reading.cname_ttl,
-        reading.rrsig_expires,
-    )
+    ) and _ends_alike(row.rrsig_expires, reading.rrsig_expires)
+
+
+def _ends_alike(one: datetime | None, other: datetime | None) -> bool:
+    return one == other if one is None or other is None else abs(one - other) <= SIGNED_ANEW
 
 
 def _row(reading: Reading, at: datetime) -> RRsetSeen:

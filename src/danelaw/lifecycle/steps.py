@@ -111,7 +111,7 @@ def _go_back(case: Case, work: Rollout, active: Generation) -> Answers:
     """Put the earlier generation back where the gate allows it; else try the failed one again later."""
     subject, previous = work.deployment.id, work.previous
     why = f"{subject}: generation {active.n} was not proven: {work.failure}"
-    if previous is not None and work.is_current_active:
+    if previous is not None and previous.files and work.is_current_active:  # nothing at all is no way back
         blocked = _blocked(case, work, chain_of(case.facts, previous))
         if not blocked:
             yield Activate(work.spec.name, subject, previous.n, previous.leaf_sha256, why, back=True)
@@ -219,8 +219,10 @@ def _revoked_since(facts: Facts, spec: CertificateSpec, row: ChainFact) -> bool:
 
 def _deploy(case: Case) -> Answers:
     for work in _rollouts(case):
-        if work.current is None or work.done or work.phase in {"reload", "prove", "failed"}:
+        if work.current is None or work.done or work.phase in {"reload", "prove"}:
             continue
+        if work.phase == "failed" and work.is_current_active:
+            continue  # _in_flight tries it again; an earlier generation that fails is left for the current one
         subject = work.deployment.id
         if work.staged is None:
             leaf = work.current.chain.leaf_sha256
