@@ -116,7 +116,7 @@ def quote(line: str | bytes) -> str:
 def _smtp(ehlo_name: str) -> _Script:
     code, lines = yield from _smtp_reply(b"", "its banner")
     if code != 220:
-        # RFC 5321 section 3.1. Greylisting before STARTTLS hides the certificate from senders too (RFC 7672 section 9.2).
+        # RFC 5321 section 3.1. Greylisting before STARTTLS shuts DANE senders out (RFC 7672 section 9.2).
         kind = "refuses for now in its banner (greylisting, or busy)" if code // 100 == 4 else "refuses in its banner"
         raise DialogueFailed(f"{kind}: {quote(lines[0])}")
     code, lines = yield from _smtp_reply(f"EHLO {ehlo_name}\r\n".encode("ascii", "replace"), "its reply to EHLO")

@@ -24,8 +24,9 @@ _CIPHERS: dict[KeyAlgorithm | None, bytes] = {
 }
 _NAMES: dict[KeyAlgorithm, str] = {"rsa": "RSA", "ecdsa": "ECDSA"}
 
-# How a server says that it has no certificate of the kind asked for. An alert, handshake_failure or insufficient_security
-# (RFC 8446 section 4.1.1); or a certificate of the other kind all the same, which OpenSSL then refuses.
+# How a server says that it has no certificate of the kind asked for. An alert, handshake_failure or
+# insufficient_security (RFC 8446 section 4.1.1); or a certificate of the other kind all the same (4.4.2.2), which
+# OpenSSL then refuses.
 _NOT_OFFERED = (
     "alert handshake failure",
     "alert insufficient security",
