@@ -6,10 +6,10 @@ ever seen at the owner name and refuses the chain::
 
     now >= L(R) + w(R)        w(R) = max(2 T(R), T(R) + M)
 
-T(R) is the largest TTL recorded of R: as served, the RRSIGs' original TTL (what a validator may extend it to, RFC 4035
-section 5.3.3), the CNAMEs that lead to it. RFC 7671 section 8.1 asks for two TTLs. L(R) is when the last authoritative
-server was first seen without R, none having been seen with it later. And all servers, read again just before, show only
-RRsets that accept the chain, or absence.
+T(R) is the largest TTL recorded of R: as served, the RRSIGs' original TTL (the most that a validator allows, whatever
+TTL reached it: RFC 4035 section 5.3.3), the CNAMEs that lead to it. RFC 7671 section 8.1 asks for two TTLs. L(R) is
+when the last authoritative server was first seen without R, none having been seen with it later. And all servers, read
+again just before, show only RRsets that accept the chain, or absence.
 
 What stood there before our first look is unknown: where anything did, an unknown RRset counts as served until then.
 """
