@@ -3,12 +3,13 @@
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from danelaw.config import load
-from danelaw.model import Publisher
+from danelaw.model import Clock, Publisher
 from danelaw.run.compose import opened
 from danelaw.run.rings import Event, Outcome
 from danelaw.run.runner import Options, apply
@@ -18,6 +19,23 @@ from world import World, layout
 from world.pki import Identity
 
 Wrap = Callable[[Publisher], Publisher]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A `model.Clock` that is ahead of another."""
+
+    clock: Clock
+    by: timedelta
+
+    def now(self) -> datetime:
+        return self.clock.now() + self.by
+
+    def boot(self) -> tuple[str, float]:
+        return self.clock.boot()
+
+    def sleep_until(self, at: datetime) -> None:
+        self.clock.sleep_until(at - self.by)
 
 
 class MailHost(Site):
@@ -150,12 +168,19 @@ prove = {json.dumps(list(places))}
             if line[4:] and line[3] not in changing and (line[0], line[3]) != (owner, rdtype)
         )
 
-    def inside(self, wrap: Wrap, **options: Any) -> tuple[Outcome, list[Event]]:
-        """Run `apply` in this process with every publisher wrapped; return how it ended and what was told."""
+    def inside(
+        self, wrap: Wrap = lambda publisher: publisher, ahead: timedelta = timedelta(0), **options: Any
+    ) -> tuple[Outcome, list[Event]]:
+        """Run `apply` in this process; return how it ended and what was told.
+
+        ``wrap`` gets every publisher, and ``ahead`` is how late danelaw believes that it is: servers, signatures and
+        TSIG keep the real time.
+        """
         told: list[Event] = []
         with opened(load(str(self.config)), told.append) as world:
             publishers: Mapping[str, Publisher] = {name: wrap(each) for name, each in world.rings.publishers.items()}
-            outcome = apply(world.config.desired, replace(world.rings, publishers=publishers), Options(**options))
+            rings = replace(world.rings, publishers=publishers, clock=Ahead(world.rings.clock, ahead))
+            outcome = apply(world.config.desired, rings, Options(**options))
         return outcome, told
 
 

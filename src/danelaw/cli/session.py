@@ -58,10 +58,14 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 def _config(arguments: argparse.Namespace) -> Config:
     config = load(arguments.config)
-    if not arguments.quiet and arguments.command in {"plan", "apply"}:
-        for warning in config.warnings:
-            sys.stderr.write(f"danelaw: warning: {warning}\n")
+    _warn(arguments, config.warnings)
     return config
+
+
+def _warn(arguments: argparse.Namespace, warnings: Iterable[object]) -> None:
+    if not arguments.quiet and arguments.command in {"plan", "apply"}:
+        for warning in warnings:
+            sys.stderr.write(f"danelaw: warning: {warning}\n")
 
 
 def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], Iterable[str]]) -> None:
@@ -74,7 +78,7 @@ def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], I
         sys.stdout.write(f"{style(line)}\n")
 
 
-COLOURS = {"HOLD": "33", "FAILED": "31", "next": "36", "done": "32", "now": "1"}
+COLOURS = {"HOLD": "33", "FAILED": "31", "lost": "33", "next": "36", "done": "32", "now": "1"}
 
 
 def _styled(line: str) -> str:
@@ -91,7 +95,7 @@ def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
         if arguments.quiet and event.kind != "failed":
             return
-        mark = {"step": "now ", "done": "done", "failed": "FAILED", "progress": "    "}[event.kind]
+        mark = {"step": "now ", "done": "done", "failed": "FAILED", "lost": "lost", "progress": "    "}[event.kind]
         line = f"{mark}  {event.at:%H:%M:%S}  {event.text}"
         out.write(f"{_styled(line) if out.isatty() else line}\n")
         out.flush()
@@ -108,6 +112,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     config = _config(arguments)
     with opened(config, _to_stderr(arguments), changes=False) as world:
+        _warn(arguments, world.warnings)
         entries = plan(config.desired, world.rings, arguments.names)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
     value = plan_json(entries, said)
@@ -142,6 +147,7 @@ def _apply(arguments: argparse.Namespace) -> int:
         by="apply --force-renewal",
     )
     with opened(config, _listener(arguments)) as world:
+        _warn(arguments, world.warnings)
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:
             keep_agenda(config, world.rings, world.store, outcome.rest)

@@ -58,6 +58,15 @@ class Rfc2136Publisher:
         self._clock = clock
         self._limit = limit
 
+    @property
+    def warning(self) -> str | None:
+        """Return what speaks against its TSIG key; None where nothing does, or where the key cannot be read."""
+        try:
+            key = self._key()
+        except InputError:
+            return None  # `read` and `swap` say so
+        return key.warning if key else None
+
     def read(self, target: str) -> tuple[tuple[TlsaRecord, ...], int]:
         """Return the TLSA RRset (sorted) and its TTL (seconds) as the primary holds it now; (), 0 where there is none.
 

@@ -103,17 +103,16 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
     base, served_ttl = _served(facts, owner, now) if primary is None or unread else (primary.rdatas, primary.ttl)
     live = live_at(facts, desired, claims[0].endpoint, max(claims[0].ttl, served_ttl), now)
     target = _target(facts, desired, owner, base, live)
+    # An update says itself what it expects at a primary that could not be read, and its failure says why it could not.
     # Records that stay keep their TTL, which an add would change for the whole RRset: that is a step of its own.
     ttl = served_ttl if set(base) & set(target) and target != base else claims[0].ttl
     if target == base and (served_ttl == ttl or not own_records(facts, owner) & set(base)):
         return _agreement(facts, owner, base, now)
-    if unread:
-        why = f"the server that takes the updates of {owner} does not answer {claims[0].publisher}, and it is due"
-        return Hold("primary", owner, why, "mend that server, or the publisher's table; apply tries again")
     obstacle = _obstacle(facts, owner)
     if obstacle:
         return obstacle
-    swap = Publish(owner, state.target, claims[0].publisher, base, target, ttl, _why(facts, owner, base, target, ttl))
+    why = _why(facts, desired, owner, base, target, ttl)
+    swap = Publish(owner, state.target, claims[0].publisher, base, target, ttl, why)
     if not base:
         return _first(live, claims, target, swap)
     broken = live.refused_by(base, claims, owner)
@@ -265,7 +264,9 @@ def silent_addresses(facts: Facts, endpoint: Endpoint, addresses: Iterable[str])
     return [address for address in addresses if silent_now(facts, endpoint, address)]
 
 
-def _why(facts: Facts, owner: str, base: tuple[TlsaRecord, ...], target: tuple[TlsaRecord, ...], ttl: int) -> str:
+def _why(
+    facts: Facts, desired: Desired, owner: str, base: tuple[TlsaRecord, ...], target: tuple[TlsaRecord, ...], ttl: int
+) -> str:
     own = own_records(facts, owner)
     added = [str(record) for record in target if record not in base]
     gone = [f"{record} ({'ours' if record in own else 'named by prune'})" for record in base if record not in target]
@@ -276,4 +277,7 @@ def _why(facts: Facts, owner: str, base: tuple[TlsaRecord, ...], target: tuple[T
         parts.append(f"withdraw {', '.join(gone)}")
     if not parts:
         parts.append(f"set the TTL to {ttl} s")
+    foreign = foreign_records(facts, desired, owner, base)
+    if foreign:
+        parts.append(f"leave {', '.join(str(record) for record in foreign)} (not ours, and no prune names it)")
     return "; ".join(parts)

@@ -150,19 +150,24 @@ def _blocked(case: Case, work: Rollout, chain: Chain | None) -> list[Blocked]:
 def _publish(case: Case) -> Answers:
     owners = sorted({claim.endpoint.owner for spec in case.desired.certificates for claim in spec.claims})
     for owner in owners:
-        answer = publication(case.facts, case.desired, owner, case.now)
-        if answer is None:
-            continue
-        if not isinstance(answer, Publish):
+        for answer in _publication(case, owner):
             if not (isinstance(answer, Hold) and answer.code.startswith("first-") and _is_on_its_way(case, owner)):
                 yield answer
-            continue
-        if len(failures(case.facts, "publish", owner, "lost")) >= LOST_LIMIT:
-            why = f"somebody else changed {owner} under us {LOST_LIMIT} times in a row"
-            if case.forgive is None or failures(case.facts, "publish", owner, "lost")[-1].began_at > case.forgive:
-                yield Hold("lost", owner, why, "find out who, then run apply --retry-now")
-                continue
-        yield from _unless_backing_off(case, "publish", owner, answer)
+
+
+def _publication(case: Case, owner: str) -> Answers:
+    """Answer for one owner name, what was lost or failed before considered; nothing: its RRset is right."""
+    answer = publication(case.facts, case.desired, owner, case.now)
+    if not isinstance(answer, Publish):
+        if answer is not None:
+            yield answer
+        return
+    lost = failures(case.facts, "publish", owner, "lost")
+    if len(lost) >= LOST_LIMIT and (case.forgive is None or lost[-1].began_at > case.forgive):
+        why = f"somebody else changed {owner} under us {LOST_LIMIT} times in a row"
+        yield Hold("lost", owner, why, "find out who, then run apply --retry-now")
+        return
+    yield from _unless_backing_off(case, "publish", owner, answer)
 
 
 def _is_on_its_way(case: Case, owner: str) -> bool:
@@ -255,11 +260,21 @@ def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact)
             yield Hold(item.code, subject, item.why, item.remedy)
         elif item.until is not None:
             yield Wait(item.code, subject, item.until, item.why)
-        elif isinstance(pending := publication(case.facts, case.desired, item.owner, case.now), Publish | Wait):
-            until = pending.until if isinstance(pending, Wait) else case.now + timedelta(seconds=5)
-            yield Wait(item.code, subject, until, item.why)
-        elif pending is None:
-            yield Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
+        else:
+            yield _until_published(case, item, subject)
+
+
+def _until_published(case: Case, item: Blocked, subject: str) -> Wait | Hold:
+    """Say what a deployment waits for where a server serves what refuses it: the publication that ends that."""
+    pending = next(_publication(case, item.owner), None)
+    if isinstance(pending, Wait):
+        code = "backoff" if pending.code == "backoff" else item.code
+        return Wait(code, subject, pending.until, item.why)
+    if isinstance(pending, Hold):
+        return Hold(item.code, subject, item.why, f"see to {item.owner} first: {pending.remedy}")
+    if pending is not None:
+        return Wait(item.code, subject, case.now + timedelta(seconds=5), item.why)
+    return Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
 
 
 def _rollouts(case: Case) -> Iterator[Rollout]:

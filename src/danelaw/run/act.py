@@ -79,7 +79,7 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str | None:
         if failure:
             outcome, evidence = "failed", failure
     rings.store.end(effect, outcome, evidence, rings.clock.now(), made, retry_at)
-    rings.tell("failed" if failure else "done", evidence, step)
+    rings.tell(outcome, evidence, step)
     return failure if outcome == "failed" else None
 
 

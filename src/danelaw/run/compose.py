@@ -23,11 +23,15 @@ from danelaw.store.agenda import store_path
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The rings with what has to be asked beside the Protocols: the store itself, for the agenda."""
+    """The rings with what has to be asked beside the Protocols: the store itself, for the agenda.
+
+    ``warnings`` are what the config's own do not know: of the files that it names.
+    """
 
     config: Config
     rings: Rings
     store: SqliteStore
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -44,6 +48,7 @@ def opened(config: Config, listener: Listener = nobody, *, changes: bool = True)
     dns = AuthoritativeView(config.resolver, config.authoritative, clock)
     authorities: dict[str, AcmeAuthority] = {}
     try:
+        publishers = {name: Rfc2136Publisher(spec, dns, clock) for name, spec in config.publishers.items()}
         rings = Rings(
             clock=clock,
             chance=SystemChance(),
@@ -51,7 +56,7 @@ def opened(config: Config, listener: Listener = nobody, *, changes: bool = True)
             host=LocalHost(config.state_dir, host_name, clock, [address for address, _ in connect.values()]),
             dns=dns,
             prober=Handshakes(clock),
-            publishers={name: Rfc2136Publisher(spec, dns, clock) for name, spec in config.publishers.items()},
+            publishers=publishers,
             authorities=authorities,
             solver=solver,
             connect=connect,
@@ -59,7 +64,8 @@ def opened(config: Config, listener: Listener = nobody, *, changes: bool = True)
         )
         for name, ca in config.cas.items():
             authorities[name] = AcmeAuthority(ca, config.state_dir, clock, lambda text: rings.tell("progress", text))
-        yield Opened(config, rings, store)
+        warnings = [f"dns.{name}: {each.warning}" for name, each in publishers.items() if each.warning]
+        yield Opened(config, rings, store, tuple(warnings))
     finally:
         for authority in authorities.values():
             authority.close()

@@ -28,7 +28,7 @@ SolverFactory = Callable[[CertificateSpec], AbstractContextManager[Solver]]
 class Event:
     """Something that happened in a run, for people and for ``--json``.
 
-    ``kind``: ``step`` (about to be taken), ``done``, ``failed``, ``progress``.
+    ``kind``: ``step`` (about to be taken), ``done``, ``failed``, ``lost`` (somebody else was first), ``progress``.
     """
 
     kind: str

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from danelaw.lifecycle.due import current_chain, open_intent, renewal_at
 from danelaw.lifecycle.gate import claims_at, owner_state, unreachable_now
-from danelaw.lifecycle.records import current_key, wanted_records
+from danelaw.lifecycle.records import current_key, foreign_records, wanted_records
 from danelaw.lifecycle.rollout import Rollout, rollout
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
 from danelaw.model import CertificateSpec, Desired, Endpoint, Facts
@@ -59,13 +59,16 @@ def _deployment(work: Rollout) -> Json:
 
 def _endpoint(desired: Desired, facts: Facts, endpoint: Endpoint, now: datetime) -> Json:
     state = owner_state(facts, endpoint.owner)
-    wanted = wanted_records(facts, claims_at(desired, endpoint.owner))
+    claims = claims_at(desired, endpoint.owner)
+    wanted = wanted_records(facts, claims)
+    foreign = foreign_records(facts, desired, endpoint.owner, state.validated) if state and claims else []
     return {
         "endpoint": str(endpoint),
         "owner": endpoint.owner,
         "dnssec": state.security if state else None,
         "records": [str(record) for record in state.validated] if state else [],
         "wanted": [str(record) for record in wanted or ()],
+        "foreign": [str(record) for record in foreign],
         "looked_at": instant(state.last_at) if state else None,
         "left_out": list(state.left_out) if state else [],
         "unreachable": [
