@@ -10,8 +10,10 @@
     ├── Lost              somebody else changed the thing first; look again and plan again
     ├── UnsafePlan        a step would break an invariant; a defect of ours, nothing was done
     ├── StateCorrupt      the stored state contradicts itself; a person restores it
-    ├── LeaseHeld         another run is at work; exit status 75
-    └── Stopped           the process was told to stop (SIGTERM, SIGINT)
+    └── LeaseHeld         another run is at work; exit status 75
+
+    KeyboardInterrupt
+    └── Stopped           the process was told to stop (SIGTERM, SIGINT, SIGHUP)
 
 A check that fails is a value, never an exception. No message ever carries a private key or a TSIG secret.
 """
@@ -86,5 +88,9 @@ class LeaseHeld(DanelawError):
     """Another run holds the lease of what this run wants to touch."""
 
 
-class Stopped(DanelawError):
-    """The process was told to stop; what is owed is done on the way out."""
+class Stopped(KeyboardInterrupt):
+    """The process was told to stop; what is owed is done on the way out.
+
+    It comes once at the most, and anywhere. No `except DanelawError` takes it for a failure of what it interrupts, and
+    an event loop lets it through.
+    """

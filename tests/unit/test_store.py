@@ -574,7 +574,7 @@ def test_something_may_be_due(agenda_dir: str, digest: str, now: datetime) -> No
     assert not agenda.nothing_due(digest, now)
 
 
-@pytest.mark.parametrize("how", ["written", "replaced", "removed", "appeared", "intent", "effect"])
+@pytest.mark.parametrize("how", ["written", "replaced", "removed", "appeared", "intent"])
 def test_a_change_since_the_look_asks_for_another(
     store: SqliteStore, agenda_dir: str, watched: Path, tmp_path: Path, how: str
 ) -> None:
@@ -592,8 +592,6 @@ def test_a_change_since_the_look_asks_for_another(
             (tmp_path / "absent").touch()
         case "intent":
             store.record([Intent("example", "renew", "root", NOW)])
-        case "effect":
-            store.begin("publish", "", "", NOW)
     agenda = read_agenda(agenda_dir)
     assert agenda is not None
     assert not agenda.nothing_due("digest", NOW)
@@ -601,10 +599,26 @@ def test_a_change_since_the_look_asks_for_another(
 
 def test_what_was_answered_asks_for_nothing(store: SqliteStore, agenda_dir: str) -> None:
     store.record([Intent("example", "renew", "root", NOW, closed_at=NOW)])
-    store.end(store.begin("publish", "", "", NOW), "done", "", NOW)
     agenda = read_agenda(agenda_dir)
     assert agenda is not None
     assert agenda.nothing_due("digest", NOW)
+
+
+def test_an_effect_ends_the_agenda_until_somebody_has_looked_again(store: SqliteStore, agenda_dir: str) -> None:
+    """Whatever the run does later: killed between two effects, it leaves no silence behind."""
+    effect = store.begin("publish", "", "", NOW)
+    assert read_agenda(agenda_dir) is None
+    store.end(effect, "done", "", NOW)
+    assert read_agenda(agenda_dir) is None
+    store.set_agenda("digest", LATER, NOW)
+    agenda = read_agenda(agenda_dir)
+    assert agenda is not None
+    assert agenda.nothing_due("digest", NOW)
+    store.begin("publish", "", "", NOW)
+    store.set_agenda("digest", LATER, NOW)
+    agenda = read_agenda(agenda_dir)
+    assert agenda is not None
+    assert not agenda.nothing_due("digest", NOW)
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path, clock: StandingClock) -> None:

@@ -5,28 +5,32 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
 from danelaw.config import Config, load
 from danelaw.errors import ConfigError, DanelawError, InputError, LeaseHeld, Stopped
-from danelaw.run.rings import Event
+from danelaw.run.rings import Around, Event, nothing
 
 Json = dict[str, Any]
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-def run(arguments: argparse.Namespace) -> int:
+
+def run(arguments: argparse.Namespace, around: Around = nothing) -> int:
     """Run one command; return its exit status."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in STOPPING:
+        signal.signal(number, _stop)
     try:
-        return COMMANDS[arguments.command](arguments)
+        return COMMANDS[arguments.command](arguments, around)
     except (ConfigError, InputError) as error:
         return _failed(error, 2)
     except LeaseHeld as error:
         return _failed(error, 75)
-    except (Stopped, KeyboardInterrupt):
-        sys.stderr.write("danelaw: told to stop; what was owed is done, and the next run carries on\n")
+    except Stopped as stop:
+        sys.stderr.write(f"danelaw: {stop}; the next run carries on\n")
         return 1
     except DanelawError as error:
         return _failed(error, 1)
@@ -50,10 +54,11 @@ def _failed(error: DanelawError, status: int) -> int:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """Turn SIGTERM into an exception, so that what is owed is done on the way out."""
+    """Turn a signal into an exception, so that what is owed is done on the way out. It comes once: see `Stopped`."""
     del frame
-    signal.signal(signum, signal.SIG_IGN)
-    raise Stopped("told to stop")
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise Stopped(f"told to stop by {signal.Signals(signum).name}")
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -97,13 +102,15 @@ def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
             return
         mark = {"step": "now ", "done": "done", "failed": "FAILED", "lost": "lost", "progress": "    "}[event.kind]
         line = f"{mark}  {event.at:%H:%M:%S}  {event.text}"
-        out.write(f"{_styled(line) if out.isatty() else line}\n")
-        out.flush()
+        # Whoever reads may have gone (`| head`), the log's disk be full: that is not to end a run in the middle.
+        with suppress(OSError):
+            out.write(f"{_styled(line) if out.isatty() else line}\n")
+            out.flush()
 
     return listen
 
 
-def _plan(arguments: argparse.Namespace) -> int:
+def _plan(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import plan_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
@@ -111,7 +118,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
 
     config = _config(arguments)
-    with opened(config, _to_stderr(arguments), changes=False) as world:
+    with opened(config, _to_stderr(arguments), changes=False, around=around) as world:
         _warn(arguments, world.warnings)
         entries = plan(config.desired, world.rings, arguments.names)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
@@ -129,7 +136,7 @@ def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:
     return listen
 
 
-def _apply(arguments: argparse.Namespace) -> int:
+def _apply(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import outcome_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
@@ -146,7 +153,7 @@ def _apply(arguments: argparse.Namespace) -> int:
         force_renewal=arguments.force_renewal,
         by="apply --force-renewal",
     )
-    with opened(config, _listener(arguments)) as world:
+    with opened(config, _listener(arguments), around=around) as world:
         _warn(arguments, world.warnings)
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:
@@ -156,19 +163,19 @@ def _apply(arguments: argparse.Namespace) -> int:
     return outcome.exit_status
 
 
-def _recover(arguments: argparse.Namespace) -> int:
+def _recover(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import run_recover  # noqa: PLC0415 (start-up)
 
     config = _config(arguments)
-    with opened(config, _listener(arguments)) as world:
+    with opened(config, _listener(arguments), around=around) as world:
         failed = run_recover(config.desired, world.rings)
     value = {"schema": 1, "failed": failed}
     _print(arguments, value, lambda found: [f"FAILED  {line}" for line in found["failed"]] or ["Nothing is owed."])
     return 1 if failed else 0
 
 
-def _status(arguments: argparse.Namespace) -> int:
+def _status(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import status_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
@@ -177,7 +184,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
     config = _config(arguments)
     desired = chosen(config.desired, arguments.names)
-    with opened(config, changes=False) as world:
+    with opened(config, changes=False, around=around) as world:
         facts = world.store.snapshot()
         said = notes(config.desired, facts, world.rings.host)
         value = status(desired, facts, world.rings.clock.now(), said)
@@ -185,7 +192,7 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _revoke(arguments: argparse.Namespace) -> int:
+def _revoke(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.pki import parse_chain  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.revoke import revoke  # noqa: PLC0415 (start-up)
@@ -194,7 +201,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
         raise InputError("revoke takes the NAME of a certificate, or --cert FILE")
     chain = parse_chain(_read(arguments.cert)) if arguments.cert else None
     config = _config(arguments)
-    with opened(config, _listener(arguments)) as world:
+    with opened(config, _listener(arguments), around=around) as world:
         done = revoke(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
     value = {
         "schema": 1,
@@ -208,7 +215,8 @@ def _revoke(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tlsa(arguments: argparse.Namespace) -> int:
+def _tlsa(arguments: argparse.Namespace, around: Around) -> int:
+    del around  # it has no world
     from danelaw import dane, pki  # noqa: PLC0415 (start-up)
     from danelaw.names import BadName, a_label, parse_host_port  # noqa: PLC0415 (start-up)
 
@@ -258,7 +266,7 @@ def _read(name: str) -> bytes:
     return data
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "plan": _plan,
     "apply": _apply,
     "recover": _recover,

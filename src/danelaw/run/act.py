@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
 from danelaw.lifecycle.disk import chain_of
@@ -67,8 +69,9 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str | None:
     try:
         made, evidence, failure = _carry_out(desired, rings, facts, step)
     except Stopped:
-        if not isinstance(step, Publish):  # an update may have arrived: its effect stays open, and recover finds out
-            rings.store.end(effect, "interrupted", "told to stop", rings.clock.now())
+        if not isinstance(step, Publish | Activate):  # it may have happened: the effect stays open, recover finds out
+            with suppress(DanelawError):
+                rings.store.end(effect, "interrupted", "told to stop", rings.clock.now())
         raise
     except DanelawError as error:
         evidence = failure = str(error)
@@ -103,12 +106,17 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
         case Activate():
             generation = _generation(facts, step)
             rings.host.activate(deployment_of(desired, step), generation)
-            live = replace(generation, active_at=rings.clock.now(), reloaded_at=None, proven_at=None)
+            live = went_live(generation, rings.clock.now())
             return [live], f"generation {generation.n} stands where the services read it", None
         case Reload():
             return _reload(desired, rings, facts, step)
         case Prove():
             return _prove(desired, rings, facts, step)
+
+
+def went_live(generation: Generation, at: datetime) -> Generation:
+    """Return a generation as it is known once it stands where the services read it: to be reloaded, then proven."""
+    return replace(generation, active_at=at, reloaded_at=None, proven_at=None)
 
 
 def own_records_after(rings: Rings, facts: Facts, step: Publish) -> list[OwnRecord]:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from danelaw.acme import AcmeAuthority, ListenerSolver, WebrootSolver
@@ -11,14 +12,18 @@ from danelaw.config import Config
 from danelaw.deploy import LocalHost
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.update import Rfc2136Publisher
-from danelaw.errors import Refused
-from danelaw.model import CertificateSpec, Solver
+from danelaw.errors import RetryLater
+from danelaw.model import CertificateSpec, Clock, Solver
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
-from danelaw.run.rings import Listener, Rings, nobody
+from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
 from danelaw.run.system import SystemChance, SystemClock
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import store_path
+
+FREEING = timedelta(seconds=5)
+"""How long a web server that `pre_challenge` stopped may take to let go of its port."""
+PAUSE = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,9 @@ class Opened:
 
 
 @contextmanager
-def opened(config: Config, listener: Listener = nobody, *, changes: bool = True) -> Iterator[Opened]:
+def opened(
+    config: Config, listener: Listener = nobody, *, changes: bool = True, around: Around = nothing
+) -> Iterator[Opened]:
     """Open everything that a configuration names, and close it again.
 
     With ``changes`` False nothing is made: a state that is not there yet is imagined empty.
@@ -58,14 +65,14 @@ def opened(config: Config, listener: Listener = nobody, *, changes: bool = True)
             prober=Handshakes(clock),
             publishers=publishers,
             authorities=authorities,
-            solver=solver,
+            solver=lambda spec: solver(spec, clock),
             connect=connect,
             listener=listener,
         )
         for name, ca in config.cas.items():
             authorities[name] = AcmeAuthority(ca, config.state_dir, clock, lambda text: rings.tell("progress", text))
         warnings = [f"dns.{name}: {each.warning}" for name, each in publishers.items() if each.warning]
-        yield Opened(config, rings, store, tuple(warnings))
+        yield Opened(config, around(rings), store, tuple(warnings))
     finally:
         for authority in authorities.values():
             authority.close()
@@ -73,14 +80,20 @@ def opened(config: Config, listener: Listener = nobody, *, changes: bool = True)
 
 
 @contextmanager
-def solver(spec: CertificateSpec) -> Iterator[Solver]:
-    """Make a certificate's http-01 challenges answerable: below its webroot, or by our own listener."""
+def solver(spec: CertificateSpec, clock: Clock) -> Iterator[Solver]:
+    """Make a certificate's http-01 challenges answerable: below its webroot, or by our own listener.
+
+    Raises `RetryLater` that names the holder where the listener's port is not free.
+    """
     if spec.http01.webroot is not None:
         yield WebrootSolver(spec.http01.webroot)
         return
     listener = ListenerSolver(spec.http01.listen)
-    taken = listener.check_free()
-    if taken:
-        raise Refused(f"{taken}; stop it with pre_challenge, or answer through its webroot")
+    until = clock.now() + FREEING
+    while taken := listener.check_free():
+        now = clock.now()
+        if spec.pre_challenge is None or now >= until:
+            raise RetryLater(taken)
+        clock.sleep_until(now + PAUSE)
     with listener:
         yield listener

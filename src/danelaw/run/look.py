@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from danelaw.errors import DanelawError, Stopped
+from danelaw.errors import DanelawError
 from danelaw.lifecycle import see_owner, see_probes
 from danelaw.model import (
     Deployment,
@@ -74,8 +74,6 @@ def _primaries(
             continue
         try:
             found[owner_look.owner] = rings.publishers[publisher].read(owner_look.target)
-        except Stopped:
-            raise
         except DanelawError as error:
             rings.tell("progress", f"{publisher}: {error}")
     return found

@@ -5,12 +5,11 @@ order fails, when the process is told to stop, and else first thing in any later
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from danelaw.errors import DanelawError, Refused, RetryLater
+from danelaw.errors import DanelawError, Refused, RetryLater, Stopped
 from danelaw.model import (
     Authority,
     CertificateSpec,
@@ -96,41 +95,64 @@ def _advance(rings: Rings, authority: Authority, spec: CertificateSpec, order: O
         rings.tell("progress", f"{spec.name}: the order is {order.status}")
         return authority.advance(order, None)
     rings.tell("progress", f"{spec.name}: the CA checks {', '.join(spec.names)} by http-01")
-    with challenge_window(rings, spec), rings.solver(spec) as solver:
-        return authority.advance(order, solver)
+
+    def check() -> OrderState:
+        with rings.solver(spec) as solver:
+            return authority.advance(order, solver)
+
+    return in_challenge_window(rings, spec, check)
 
 
-@contextmanager
-def challenge_window(rings: Rings, spec: CertificateSpec) -> Iterator[None]:
-    """Run ``pre_challenge`` before and ``post_challenge`` after, whatever happens in between."""
+def in_challenge_window(rings: Rings, spec: CertificateSpec, check: Callable[[], OrderState]) -> OrderState:
+    """Run ``pre_challenge``, then ``check``, then ``post_challenge``, whatever happens in between."""
     if spec.pre_challenge is None or spec.post_challenge is None:
-        yield
-        return
+        return check()
     owed = json.dumps({"argv": spec.post_challenge, "seconds": spec.timeout.total_seconds()})
     window = rings.store.begin(WINDOW, spec.name, owed, rings.clock.now())
     try:
-        rings.tell("progress", f"running {' '.join(spec.pre_challenge)}")
-        rings.host.run(spec.pre_challenge, spec.timeout)
-        yield
-    finally:
-        rings.tell("progress", f"running {' '.join(spec.post_challenge)}")
+        try:
+            rings.tell("progress", f"running {' '.join(spec.pre_challenge)}")
+            rings.host.run(spec.pre_challenge, spec.timeout)
+            order = check()
+        except Exception as error:
+            _pay(rings, window, spec.post_challenge, spec.timeout, f"{error}; and ")
+            raise
         _pay(rings, window, spec.post_challenge, spec.timeout)
+    except Stopped as stop:
+        _pay_on_the_way_out(rings, window, spec.post_challenge, spec.timeout, stop)
+        raise
+    return order
 
 
-def pay_owed(rings: Rings, effect: Effect) -> str:
-    """Run the ``post_challenge`` that an interrupted run owes; return what was run. Raises `RetryLater`."""
+def pay_owed(rings: Rings, effect: Effect) -> None:
+    """Run the ``post_challenge`` that an interrupted run owes. Raises `RetryLater`."""
     owed = json.loads(effect.detail)
-    argv = tuple(owed["argv"])
-    _pay(rings, effect.id, argv, timedelta(seconds=owed["seconds"]))
-    return " ".join(argv)
+    argv, timeout = tuple(owed["argv"]), timedelta(seconds=owed["seconds"])
+    try:
+        _pay(rings, effect.id, argv, timeout)
+    except Stopped as stop:
+        _pay_on_the_way_out(rings, effect.id, argv, timeout, stop)
+        raise
 
 
-def _pay(rings: Rings, window: int, argv: tuple[str, ...], timeout: timedelta) -> None:
+def _pay(rings: Rings, window: int, argv: Sequence[str], timeout: timedelta, before: str = "") -> None:
+    rings.tell("progress", f"running {' '.join(argv)}")
     try:
         evidence = rings.host.run(argv, timeout)
     except DanelawError as error:
-        raise RetryLater(f"post_challenge is still owed, since it failed: {error}; danelaw recover runs it") from error
+        owed = f"post_challenge is still owed, since it failed: {error}; danelaw recover runs it"
+        raise RetryLater(f"{before}{owed}") from error
     rings.store.end(window, "done", evidence, rings.clock.now())
+
+
+def _pay_on_the_way_out(rings: Rings, window: int, argv: Sequence[str], timeout: timedelta, stop: Stopped) -> None:
+    """Pay where being told to stop came before the end of paying. It comes once, so nothing interrupts this."""
+    if all(effect.id != window or effect.ended_at is not None for effect in rings.store.snapshot().effects):
+        return
+    try:
+        _pay(rings, window, argv, timeout)
+    except DanelawError as error:
+        raise Stopped(f"{stop}; {error}") from error
 
 
 def _obtained(

@@ -1,20 +1,23 @@
 """What an interrupted run owes, first thing in every run: a stopped web server, the truth about half-done effects."""
 
 import json
+from collections.abc import Sequence
 
 from danelaw import dane
 from danelaw.errors import DanelawError, Lost, RetryLater
-from danelaw.model import Effect, Facts, Publish
-from danelaw.run.act import own_records_after
+from danelaw.model import Deployment, Effect, Facts, Publish
+from danelaw.run.act import own_records_after, went_live
 from danelaw.run.obtain import WINDOW, pay_owed
+from danelaw.run.revoke import REVOCATION, finish
 from danelaw.run.rings import Rings
 
 
-def recover(rings: Rings, subjects: frozenset[str]) -> list[str]:
+def recover(rings: Rings, subjects: frozenset[str], deployments: Sequence[Deployment] = ()) -> list[str]:
     """Do what is owed to these subjects, whose lease is held; return what failed, in words.
 
     A crash is no failed try. A web server that was stopped is started. Of an update that was on its way the primary is
-    asked whether it arrived. Everything else is idempotent and done again when the next step asks for it.
+    asked whether it arrived, of a generation that was to go live the files; a revocation is carried out. Everything
+    else is idempotent and done again when the next step asks for it.
     """
     failed = []
     facts = rings.store.snapshot()
@@ -23,10 +26,14 @@ def recover(rings: Rings, subjects: frozenset[str]) -> list[str]:
             continue
         try:
             if effect.kind == WINDOW:
-                rings.tell("progress", f"{effect.subject}: an interrupted run owes {json.loads(effect.detail)['argv']}")
-                rings.tell("done", f"ran {pay_owed(rings, effect)}")
+                rings.tell("progress", f"{effect.subject}: an interrupted run left its post_challenge to be run")
+                pay_owed(rings, effect)
             elif effect.kind == "publish":
                 _settle_publication(rings, facts, effect)
+            elif effect.kind == "activate":
+                _settle_going_live(rings, facts, effect, deployments)
+            elif effect.kind == REVOCATION:
+                finish(rings, facts, effect)
             else:
                 rings.store.end(effect.id, "interrupted", "the run was interrupted", rings.clock.now())
         except DanelawError as error:
@@ -60,3 +67,14 @@ def _settle_publication(rings: Rings, facts: Facts, effect: Effect) -> None:
         rings.store.end(effect.id, "done", "seen at the primary", now, own_records_after(rings, facts, step))
     else:
         rings.store.end(effect.id, "interrupted", "it did not arrive", now)
+
+
+def _settle_going_live(rings: Rings, facts: Facts, effect: Effect, deployments: Sequence[Deployment]) -> None:
+    """Find out whether a generation's files stand where services read them."""
+    n, now = json.loads(effect.detail)["n"], rings.clock.now()
+    deployment = next((each for each in deployments if each.id == effect.subject), None)
+    row = next((row for row in facts.generations if (row.deployment, row.n) == (effect.subject, n)), None)
+    if deployment is None or row is None or dict(rings.host.live(deployment)) != dict(row.files):
+        rings.store.end(effect.id, "interrupted", "its files do not stand there", now)
+    else:
+        rings.store.end(effect.id, "done", "its files stand there", now, [went_live(row, now)])

@@ -1,17 +1,21 @@
 """Revocation, signed with the account's key (RFC 8555 section 7.6)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from danelaw.errors import DanelawError, InputError, Refused
 from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.rollout import rollout
-from danelaw.model import Chain, ChainFact, Desired, Facts
+from danelaw.model import Chain, ChainFact, Desired, Effect, Facts
 from danelaw.run.look import look
 from danelaw.run.rings import Rings
 
 REASONS = {"unspecified": 0, "keyCompromise": 1, "superseded": 4, "cessationOfOperation": 5}
 """RFC 5280 section 5.3.1; the ones that ACME CAs accept."""
+
+REVOCATION = "revoke"
+"""The kind of its effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,15 @@ def revoke(desired: Desired, rings: Rings, name: str | None, chain: Chain | None
     """Revoke the newest certificate of a name, or the one given.
 
     One that is live is refused unless ``yes``. keyCompromise of a key in use is refused: it blocks the key for ever,
-    and with it what is live. Raises `InputError`, `Refused`, `RetryLater`.
+    and with it what is live. Raises `InputError`, `Refused`, `RetryLater`, and `LeaseHeld` where a run is at work.
     """
+    with rings.store.lease(_row(desired, rings.store.snapshot(), name, chain).certificate):
+        return _revoke(desired, rings, name, chain, reason, yes=yes)
+
+
+def _revoke(
+    desired: Desired, rings: Rings, name: str | None, chain: Chain | None, reason: str, *, yes: bool
+) -> Revoked:
     facts = look(desired, rings)
     row = _row(desired, facts, name, chain)
     live_at = _live_at(desired, rings, facts, row.chain)
@@ -41,20 +52,45 @@ def revoke(desired: Desired, rings: Rings, name: str | None, chain: Chain | None
     if live_at and not yes:
         raise Refused(
             f"certificate {row.chain.leaf_sha256[:16]}… of {row.certificate} is live at {_first(live_at)}; "
-            "renew first (apply --force-renewal), or revoke it all the same with --yes"
+            "renew first (apply --force-renewal) and name this one by --cert FILE, or revoke it all the same with --yes"
         )
     rings.tell("step", f"{row.certificate}: revoke {row.chain.leaf_sha256[:16]}…: {reason}")
-    effect = rings.store.begin("revoke", row.certificate, row.chain.leaf_sha256, rings.clock.now())
+    detail = json.dumps({"leaf_sha256": row.chain.leaf_sha256, "reason": REASONS[reason]})
+    effect = rings.store.begin(REVOCATION, row.certificate, detail, rings.clock.now())
     try:
         rings.authorities[row.ca].revoke(row.chain.leaf_der, REASONS[reason])
     except DanelawError as error:
         rings.store.end(effect, "failed", str(error), rings.clock.now())
         raise
-    now = rings.clock.now()
-    done = [replace(row, revoked_at=now, reason=REASONS[reason])] if row in facts.chains else []
-    rings.store.end(effect, "done", f"revoked: {reason}", now, done)
+    _end(rings, effect, row if row in facts.chains else None, REASONS[reason])
     rings.tell("done", f"revoked at {row.ca}")
     return Revoked(row.certificate, row.chain, bool(live_at))
+
+
+def finish(rings: Rings, facts: Facts, effect: Effect) -> None:
+    """Carry out a revocation that an interrupted run began, since nobody knows how far it came.
+
+    One revoked already is a success. Raises `RetryLater`, and then it is still owed, or `Refused`.
+    """
+    detail = json.loads(effect.detail)
+    row = next((row for row in facts.chains if row.chain.leaf_sha256 == detail["leaf_sha256"]), None)
+    authority = rings.authorities.get(row.ca) if row else None
+    if row is None or authority is None:
+        rings.store.end(effect.id, "interrupted", "its CA or its certificate is not known here", rings.clock.now())
+        return
+    rings.tell("progress", f"{row.certificate}: revoke {row.chain.leaf_sha256[:16]}…, which an interrupted run owes")
+    try:
+        authority.revoke(row.chain.leaf_der, detail["reason"])
+    except Refused as error:
+        rings.store.end(effect.id, "failed", str(error), rings.clock.now())
+        raise
+    _end(rings, effect.id, row, detail["reason"])
+
+
+def _end(rings: Rings, effect: int, row: ChainFact | None, reason: int) -> None:
+    now = rings.clock.now()
+    done = [replace(row, revoked_at=now, reason=reason)] if row else []
+    rings.store.end(effect, "done", f"revoked, reason {reason}", now, done)
 
 
 def _first(places: Sequence[str], most: int = 3) -> str:
@@ -72,16 +108,19 @@ def _row(desired: Desired, facts: Facts, name: str | None, chain: Chain | None) 
             raise InputError("the config has no certificate, so there is no CA to ask")
         first = desired.certificates[0]
         return ChainFact("(not issued through this state)", chain, first.ca, chain.not_before)
-    rows = [row for row in facts.chains if row.certificate == name and row.revoked_at is None]
+    rows = [row for row in facts.chains if row.certificate == name]
     if not rows:
         known_names = ", ".join(sorted({row.certificate for row in facts.chains})) or "none"
-        raise InputError(f"no unrevoked certificate of {name!r} is in the state; it has those of: {known_names}")
-    return max(rows, key=lambda row: row.obtained_at)
+        raise InputError(f"no certificate of {name!r} is in the state; it has those of: {known_names}")
+    return _unrevoked(max(rows, key=lambda row: row.obtained_at))
 
 
 def _unrevoked(row: ChainFact) -> ChainFact:
     if row.revoked_at is not None:
-        raise InputError(f"this certificate of {row.certificate} was revoked {row.revoked_at:%Y-%m-%d %H:%M:%SZ}")
+        raise InputError(
+            f"certificate {row.chain.leaf_sha256[:16]}… of {row.certificate} was revoked already, "
+            f"{row.revoked_at:%Y-%m-%d %H:%M:%SZ}; name another one by --cert FILE"
+        )
     return row
 
 

@@ -21,7 +21,7 @@ from danelaw.model import (
 )
 
 SolverFactory = Callable[[CertificateSpec], AbstractContextManager[Solver]]
-"""Makes a certificate's challenges answerable inside the context. Raises `Refused` where a listener is not free."""
+"""Makes a certificate's challenges answerable inside the context. Raises `RetryLater` where its port is not free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,15 @@ class Rings:
     def tell(self, kind: str, text: str, step: Step | None = None) -> None:
         """Tell the listener what happens."""
         self.listener(Event(kind, self.clock.now(), text, step))
+
+
+Around = Callable[[Rings], Rings]
+"""Puts something around rings, before anything uses them: how tests kill a run inside an effect of the real world."""
+
+
+def nothing(rings: Rings) -> Rings:
+    """Put nothing around them."""
+    return rings
 
 
 @dataclass(frozen=True, slots=True)

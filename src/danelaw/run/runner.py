@@ -11,7 +11,7 @@ from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
 from danelaw.model import Desired, Fact, Hold, Intent, Rest, Step, Wait
 from danelaw.run.act import act
-from danelaw.run.look import look
+from danelaw.run.look import deployments_of, look
 from danelaw.run.recover import recover
 from danelaw.run.rings import Outcome, Rings
 from danelaw.store import SqliteStore
@@ -58,7 +58,7 @@ def apply(desired: Desired, rings: Rings, options: Options = Options()) -> Outco
         for number in sorted(open_parts):
             with _lease(rings, parts[number]):
                 if number not in recovered:
-                    failed.extend(recover(rings, subjects(parts[number])))
+                    failed.extend(recover(rings, subjects(parts[number]), deployments_of(parts[number])))
                     recovered.add(number)
                 facts = look(parts[number], rings)
                 answer = next_step(parts[number], facts, rings.clock.now(), rings.chance, forgive)
@@ -103,7 +103,7 @@ def run_recover(desired: Desired, rings: Rings) -> list[str]:
     failed = list(_recover_orphans(desired, rings))
     for part in components(desired):
         with _lease(rings, part):
-            failed.extend(recover(rings, subjects(part)))
+            failed.extend(recover(rings, subjects(part), deployments_of(part)))
     return failed
 
 
@@ -149,8 +149,11 @@ def _joined(rests: Collection[Rest]) -> Rest:
 
 
 def next_look(rest: Rest, now: datetime) -> datetime:
-    """Return when a run is due again: at the first wait's end, and for the proofs at most a day from now."""
-    if rest.holds:
+    """Return when a run is due again: at the first wait's end, and for the proofs at most a day from now.
+
+    At once where a person is needed or a failure is backed off from: each run says so, by its exit status too.
+    """
+    if rest.holds or any(wait.code == "backoff" for wait in rest.waits):
         return now
     return min([wait.until for wait in rest.waits] + [now + timedelta(days=1)])
 

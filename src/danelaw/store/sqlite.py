@@ -95,15 +95,21 @@ class SqliteStore:
             self._remember(self._write(lambda: self._upsert(facts)))
 
     def begin(self, kind: str, subject: str, detail: str, at: datetime) -> int:
-        """Store durably that an effect begins; return its id, higher than every one before."""
+        """Store durably that an effect begins; return its id, higher than every one before.
+
+        The world is about to change: the agenda goes in the same transaction, so that a run killed later is no silence.
+        """
         values = (self._host, text(kind), text(subject), text(detail), micros(at))
+
+        def put() -> int:
+            self._db.execute("DELETE FROM agenda")
+            made: int = self._db.execute(
+                "INSERT INTO effect (host, kind, subject, detail, began_at) VALUES (?, ?, ?, ?, ?) RETURNING id", values
+            ).fetchone()[0]
+            return made
+
         with self._explained():
-            effect: int = self._write(
-                lambda: self._db.execute(
-                    "INSERT INTO effect (host, kind, subject, detail, began_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
-                    values,
-                ).fetchone()[0]
-            )
+            effect: int = self._write(put)
             self._remember_effect(effect)
         return effect
 
