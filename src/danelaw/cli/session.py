@@ -80,8 +80,13 @@ def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], I
         return
     style = _styled if sys.stdout.isatty() else str
     for line in lines(value):
+        if arguments.quiet and arguments.command in {"apply", "recover"} and not line.startswith(LOUD):
+            continue
         sys.stdout.write(f"{style(line)}\n")
 
+
+LOUD = ("HOLD", "      to do", "FAILED")
+"""How lines begin that ``-q`` prints all the same."""
 
 COLOURS = {"HOLD": "33", "FAILED": "31", "lost": "33", "next": "36", "done": "32", "now": "1"}
 

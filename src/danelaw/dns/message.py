@@ -49,7 +49,7 @@ class Malformed(Exception):
 class Record:
     """One resource record. ``target`` is the name in CNAME, DNAME and NS data and the MNAME of SOA data.
 
-    ``ttl`` is in seconds, 0 where its top bit was set (RFC 2181 section 8). ``offset`` is where the record starts.
+    ``ttl`` is in seconds, a week where its top bit was set (RFC 8767 section 4). ``offset`` is where the record starts.
     """
 
     name: Name
@@ -116,6 +116,10 @@ class Signature:
     def by_wildcard(self) -> bool:
         """Return whether a wildcard gave the RRset (RFC 4035 section 5.3.4)."""
         return self.labels < label_count(self.name)
+
+
+WEEK = 7 * 24 * 3600
+"""Seconds: what RFC 8767 section 4 has resolvers cap a TTL at."""
 
 
 def label_count(name: Name) -> int:
@@ -214,7 +218,8 @@ def _instant(seconds: int, now: datetime) -> datetime:
 
 
 def _ttl(seconds: int) -> int:
-    return 0 if seconds & 0x80000000 else seconds
+    # RFC 2181 section 8 has 0 for it; newer resolvers take it for large and cap it: a wait must count the longer.
+    return WEEK if seconds & 0x80000000 else seconds
 
 
 class Reader:

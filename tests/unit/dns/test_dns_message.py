@@ -89,10 +89,10 @@ def test_truncated_answer_proves_nothing() -> None:
     assert parsed.answer == ()
 
 
-def test_ttl_with_its_top_bit_set_is_zero() -> None:
-    # RFC 2181 section 8
+def test_ttl_with_its_top_bit_set_is_a_week() -> None:
+    # RFC 8767 section 4
     parsed = parse(message(OWNER, wire.TLSA, [rr(OWNER, wire.TLSA, b"\3\1\1x", ttl=0x80000001)]))
-    assert parsed.answer[0].ttl == 0
+    assert parsed.answer[0].ttl == 604800
     parsed = parse(message(OWNER, wire.TLSA, [rr(OWNER, wire.TLSA, b"\3\1\1x", ttl=0x7FFFFFFF)]))
     assert parsed.answer[0].ttl == 0x7FFFFFFF
 
