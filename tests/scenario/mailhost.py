@@ -4,15 +4,16 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from danelaw.config import load
 from danelaw.model import Clock, Publisher
+from danelaw.run.act import KINDS
 from danelaw.run.compose import opened
 from danelaw.run.rings import Event, Outcome
-from danelaw.run.runner import Options, apply
+from danelaw.run.runner import PATIENCE, Options, apply
 from demo.verdicts import delv, posttls_finger, s_client
 from scenario.site import Json, Run, Site
 from world import World, layout
@@ -21,9 +22,12 @@ from world.pki import Identity
 Wrap = Callable[[Publisher], Publisher]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ahead:
-    """A `model.Clock` that is ahead of another."""
+    """A `model.Clock` that is ahead of another; a sleep of more than a second puts it ahead in place of lasting.
+
+    It wakes late, so that a run's patience with servers that lag is over after one sleep.
+    """
 
     clock: Clock
     by: timedelta
@@ -35,7 +39,11 @@ class Ahead:
         return self.clock.boot()
 
     def sleep_until(self, at: datetime) -> None:
-        self.clock.sleep_until(at - self.by)
+        left = at - self.now()
+        if left > timedelta(seconds=1):
+            self.by += max(left, PATIENCE + timedelta(seconds=1))
+        else:
+            self.clock.sleep_until(at - self.by)
 
 
 class MailHost(Site):
@@ -112,6 +120,15 @@ prove = {json.dumps(list(places))}
 """)
 
     @property
+    def deployment(self) -> str:
+        """What its one deployment is known by."""
+        return str(self.world.postfix.combined)
+
+    @staticmethod
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    @property
     def owner(self) -> str:
         """The owner name of port 25."""
         return self.owner_of(25)
@@ -134,6 +151,12 @@ prove = {json.dumps(list(places))}
     def plan(self) -> list[Json]:
         entries: list[Json] = self.json("plan")["plan"]
         return entries
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start danelaw and leave it running; what it prints is the caller's to read."""
+        return subprocess.Popen(
+            self.argv(*arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+        )
 
     def presented(self, port: int = 25, address: str = layout.MAIL[0]) -> Identity:
         """Return what a port presents, by openssl; the key is not known."""
@@ -173,8 +196,8 @@ prove = {json.dumps(list(places))}
     ) -> tuple[Outcome, list[Event]]:
         """Run `apply` in this process; return how it ended and what was told.
 
-        ``wrap`` gets every publisher, and ``ahead`` is how late danelaw believes that it is: servers, signatures and
-        TSIG keep the real time.
+        ``wrap`` gets every publisher, and ``ahead`` is how late danelaw believes that it is; its sleeps are skipped, as
+        `Ahead` says. Servers, signatures and TSIG keep the real time.
         """
         told: list[Event] = []
         with opened(load(str(self.config)), told.append) as world:
@@ -182,6 +205,11 @@ prove = {json.dumps(list(places))}
             rings = replace(world.rings, publishers=publishers, clock=Ahead(world.rings.clock, ahead))
             outcome = apply(world.config.desired, rings, Options(**options))
         return outcome, told
+
+
+def sequence(outcome: Outcome) -> list[str]:
+    """Return the kinds of the steps taken in this process, in order."""
+    return [KINDS[type(step)] for step in outcome.steps]
 
 
 def kinds(outcome: Json) -> list[str]:
@@ -194,4 +222,4 @@ def codes(outcome: Json, what: str) -> list[str]:
     return [item[what.removesuffix("s")] for item in outcome[what]]
 
 
-__all__ = ["Json", "MailHost", "Run", "codes", "kinds"]
+__all__ = ["Json", "MailHost", "Run", "codes", "kinds", "sequence"]

@@ -73,8 +73,6 @@ def _endpoint(endpoint: Json) -> Iterable[str]:
         shown = ", ".join(f"{leaf[:16]}…" for leaf in address["presents"]) or "nothing seen"
         silent = f", silent since {_short(address['silent_since'])}" if address["silent_since"] else ""
         yield f"                 {address['address']} presents {shown}{silent}"
-    for record in endpoint["foreign"]:
-        yield f"                 {_clip(record)} is not ours, so it stays; `prune` would remove it"
     for row in endpoint["unreachable"]:
         yield f"                 name server {row['server']} unreachable since {_short(row['since'])}: {row['problem']}"
     for server in endpoint["left_out"]:
