@@ -143,6 +143,8 @@ def build(seed: int, kind: Kind | None = None) -> World:
         expected_foreign={endpoint.owner: set(foreign) for endpoint in endpoints},
         prunable=prunable,
     )
+    if rng.random() < 0.35:
+        world.publisher.closed_until = START + timedelta(days=rng.uniform(0.2, 4))
     if faults.intensity:
         _misfortunes(world, rng)
     if begins == "meddled":

@@ -8,7 +8,7 @@ from random import Random
 
 from danelaw.errors import UnsafePlan
 from danelaw.lifecycle import renewal_at
-from danelaw.model import TlsaRecord
+from danelaw.model import Activate, Prove, Reload, TlsaRecord
 from danelaw.run import runner
 from danelaw.run.obtain import WINDOW
 from danelaw.run.rings import Outcome
@@ -97,7 +97,27 @@ class Simulation:
             self._say(f"failed: {text}")
         if not world.web.up and not self._is_owed(outcome):
             report.violations.append(f"{world.timeline.now}: the web server is down after a run that says nothing")
+        report.violations.extend(self._unproven(outcome))
         return outcome
+
+    def _unproven(self, outcome: Outcome) -> list[str]:
+        """Promise 5: what was taken for proven in this run is what every service presents."""
+        last = {step.deployment: step for step in outcome.steps if isinstance(step, Activate | Reload | Prove)}
+        facts = self.world.store.snapshot()
+        return [
+            f"{self.world.timeline.now}: {service.endpoint} at {service.address} does not present what was proven"
+            for step in last.values()
+            if isinstance(step, Prove)
+            for row in facts.generations
+            if (row.deployment, row.n) == (step.deployment, step.n) and row.proven_at and row.proven_at == max(
+                at for at in (row.proven_at, row.reloaded_at, row.failed_at) if at
+            )
+            for deployment in self.world.spec.deployments
+            if deployment.id == step.deployment
+            for service in self.world.services
+            if service.endpoint in deployment.endpoints and not service.down
+            if [chain.leaf_sha256 for chain in service.workers] != [row.leaf_sha256]
+        ]
 
     def _is_owed(self, outcome: Outcome) -> bool:
         """Tell whether the start of the web server is stored as owed, and its failure was told."""

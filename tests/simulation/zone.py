@@ -275,6 +275,8 @@ class SimPublisher:
         self._rng = rng
         self._timeline = timeline
         self._faults = faults
+        self.closed_until = START
+        """Until then every update is refused, as with a TSIG key that the server does not know yet."""
 
     def read(self, target: str) -> tuple[Records, int]:
         self._timeline.spend(self._rng.uniform(0.001, 0.05))
@@ -285,7 +287,7 @@ class SimPublisher:
     def swap(self, target: str, expected: Sequence[TlsaRecord], wanted: Sequence[TlsaRecord], ttl: int) -> str:
         self._timeline.spend(self._rng.uniform(0.001, 0.2))
         self._answers()
-        if self._faults.strikes("an update is refused", 0.05):
+        if self._timeline.now < self.closed_until or self._faults.strikes("an update is refused", 0.05):
             raise Refused("the server refuses the update: REFUSED")
         if set(self._zone.rdatas(target)) != set(expected) or self._faults.strikes(
             "an update is lost to another", 0.02

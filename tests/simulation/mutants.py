@@ -1,0 +1,121 @@
+"""Wrong lifecycles, each a context in which the core is wrong on purpose: the simulation must notice.
+
+This is the one place where danelaw's own functions are replaced. Most mutants blind the invariant check, too, which
+would otherwise refuse the step (`UnsafePlan`): what is shown is that the *senders* notice, whom nobody can blind.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from danelaw.lifecycle import gate, records, steps
+from danelaw.run import act, prove
+
+Replacement = tuple[ModuleType | type, str, Callable[..., Any]]
+
+
+def nothing(*_: Any, **__: Any) -> list[Any]:
+    return []
+
+
+BLIND: Replacement = (steps, "new_violations", nothing)
+
+
+def no_wait() -> list[Replacement]:
+    """Go live at once: the hand-made order of scenario.md."""
+    return [BLIND, (steps, "go_live", nothing)]
+
+
+def no_wait_but_invariants() -> list[Replacement]:
+    """Go live at once, with the invariants still looking."""
+    return [(steps, "go_live", nothing)]
+
+
+def withdraw_first() -> list[Replacement]:
+    """Put only the wanted records there, whatever is presented."""
+
+    def target(facts: Any, desired: Any, owner: str, base: Any, live: Any) -> Any:
+        del base, live
+        return records.wanted_records(facts, gate.claims_at(desired, owner))
+
+    return [BLIND, (records, "_target", target), (records.Live, "refused_by", nothing)]
+
+
+def new_ttl() -> list[Replacement]:
+    """Wait for the TTL of the RRset that is served now, in place of the one that caches hold."""
+    real = gate.held
+
+    def held(facts: Any, desired: Any, owner: str, now: Any) -> Any:
+        newest = gate.latest_rows(row for row in facts.rrsets if row.owner == owner)
+        ttl = max((max(row.ttl, row.original_ttl) for row in newest.values()), default=0)
+
+        def span(*_: Any, **__: Any) -> timedelta:
+            return timedelta(seconds=ttl) + desired.lookup_margin
+
+        with patch.object(gate, "span", span):
+            return real(facts, desired, owner, now)
+
+    return [BLIND, (gate, "held", held), (steps, "go_live", gate.go_live)]
+
+
+def one_server() -> list[Replacement]:
+    """Believe the first server that is asked."""
+    real = gate.relevant_servers
+
+    def first(facts: Any, owner: str, now: Any) -> frozenset[str]:
+        return frozenset(sorted(real(facts, owner, now))[:1])
+
+    return [BLIND, (gate, "relevant_servers", first), (records, "relevant_servers", first)]
+
+
+def no_original_ttl() -> list[Replacement]:
+    """Take the TTL as served; validators know the original one."""
+
+    def span(rows: Any, margin: timedelta, history: timedelta | None = None) -> timedelta:
+        ttl = timedelta(seconds=max((row.ttl for row in rows), default=0))
+        return max(2 * ttl, ttl + margin, history or timedelta(0))
+
+    return [BLIND, (gate, "span", span)]
+
+
+def no_history() -> list[Replacement]:
+    """Think that nothing stood there before the first look."""
+    return [BLIND, (gate, "_unknown_before", nothing)]
+
+
+def believe_the_reload() -> list[Replacement]:
+    """Take a reload that ended well for a proof."""
+
+    def proven(*_: Any, **__: Any) -> tuple[list[Any], str, None]:
+        return [], "the reload said so", None
+
+    return [BLIND, (act, "prove", proven), (prove, "prove", proven)]
+
+
+def presented_only() -> list[Replacement]:
+    """Forget what is on disk: only what was presented counts as live."""
+    return [BLIND, (records, "standing_at", nothing)]
+
+
+MUTANTS: Mapping[str, Callable[[], list[Replacement]]] = {
+    "no wait": no_wait,
+    "withdraw first": withdraw_first,
+    "the TTL of the wrong RRset": new_ttl,
+    "ask one server only": one_server,
+    "forget the original TTL": no_original_ttl,
+    "forget what stood before": no_history,
+    "believe the reload": believe_the_reload,
+    "forget what stands on disk": presented_only,
+}
+
+
+@contextmanager
+def mutant(replacements: list[Replacement]) -> Iterator[None]:
+    """Make the core wrong inside the context."""
+    with ExitStack() as stack:
+        for owner, name, function in replacements:
+            stack.enter_context(patch.object(owner, name, function))
+        yield
