@@ -1,9 +1,13 @@
 """Look at everything that a decision depends on, now: DNS, the endpoints, the files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle import see_owner, see_probes
+from danelaw.lifecycle.merge import merge
+from danelaw.lifecycle.sight import looked_at
 from danelaw.model import (
     Deployment,
     Desired,
@@ -15,12 +19,26 @@ from danelaw.model import (
     OwnerLook,
     Primary,
     ProbeRequest,
+    ProbeResult,
+    Silent,
     TlsaRecord,
 )
 from danelaw.run.rings import Rings
 
 ALGORITHMS: tuple[KeyAlgorithm | None, ...] = (None, "rsa", "ecdsa")
 """Unrestricted first; what a server with two certificates presents is undefined unless one kind is asked for."""
+
+
+NOWHERE = "?"
+"""Stands for the address of an endpoint that has none and never had one here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The addresses at which an endpoint is looked at, or why there are none, in words."""
+
+    addresses: tuple[str, ...]
+    problem: str = ""
 
 
 def endpoints_of(desired: Desired) -> list[Endpoint]:
@@ -44,14 +62,16 @@ def look(desired: Desired, rings: Rings) -> Facts:
     endpoints = endpoints_of(desired)
     owner_looks = rings.dns.look(list(dict.fromkeys(e.owner for e in endpoints)), facts.servers)
     primaries = _primaries(desired, rings, owner_looks)
+    places = {endpoint: places_of(rings, endpoint) for endpoint in endpoints}
     requests = [
         request
-        for endpoint in endpoints
-        for request in probes(rings, endpoint, addresses_of(rings, endpoint), ALGORITHMS)
+        for endpoint, found in places.items()
+        for request in probes(rings, endpoint, found.addresses, ALGORITHMS)
     ]
-    results = rings.prober.probe(requests)
+    results = [*rings.prober.probe(requests)]
     disk = [(d.id, rings.host.live(d)) for d in deployments_of(desired)]
     at = rings.clock.now()
+    results.extend(_lost_from_sight(facts, places, at))
     seen: list[Fact] = []
     for owner_look in owner_looks:
         seen.extend(see_owner(facts, owner_look, at))
@@ -59,7 +79,28 @@ def look(desired: Desired, rings: Rings) -> Facts:
     seen.extend(see_probes(facts, results, my_addresses(desired, rings), at))
     seen.extend(OnDisk(deployment, files, at) for deployment, files in disk)
     rings.store.record(seen)
-    return rings.store.snapshot()
+    facts = rings.store.snapshot()
+    return merge(facts, _nowhere(facts, places, at))
+
+
+def _lost_from_sight(facts: Facts, places: Mapping[Endpoint, Places], at: datetime) -> Iterable[ProbeResult]:
+    """Return handshakes that failed, where an endpoint's addresses are not to be had, at those that it had last.
+
+    Old sights would stand for what is presented now otherwise, and nobody would hear of it.
+    """
+    for endpoint, found in places.items():
+        for address in () if found.addresses else looked_at(facts, endpoint, timedelta(0), at):
+            yield ProbeResult(ProbeRequest(endpoint, address, (address, endpoint.port)), (), problem=found.problem)
+
+
+def _nowhere(facts: Facts, places: Mapping[Endpoint, Places], at: datetime) -> Iterable[Silent]:
+    """Return a silence at `NOWHERE` for each endpoint of which no address was ever known.
+
+    The core is told at each look, and it is not stored: it is over as soon as there is an address.
+    """
+    for endpoint, found in places.items():
+        if not found.addresses and not looked_at(facts, endpoint, timedelta(0), at):
+            yield Silent(endpoint, NOWHERE, mine=False, problem=found.problem, first_at=at, last_at=at)
 
 
 def _primaries(
@@ -82,19 +123,31 @@ def _primaries(
 def my_addresses(desired: Desired, rings: Rings) -> frozenset[str]:
     """Return the addresses that are this host's: its interfaces', `[connect]`'s, and those that `addresses` names."""
     named = (address for deployment in deployments_of(desired) for address in deployment.addresses)
-    mapped = (address for address, _ in rings.connect.values())
+    targets = (address for address, _ in rings.connect.values())
     pinned = (endpoint.connect for endpoint in endpoints_of(desired) if endpoint.connect)
-    return rings.host.addresses() | frozenset(named) | frozenset(mapped) | frozenset(pinned)
+    return rings.host.addresses() | frozenset(named) | frozenset(targets) | frozenset(pinned)
 
 
-def addresses_of(rings: Rings, endpoint: Endpoint) -> tuple[str, ...]:
+def places_of(rings: Rings, endpoint: Endpoint) -> Places:
     """Return the addresses at which an endpoint is looked at: pinned, mapped, or those of DNS."""
     if endpoint.connect:
-        return (endpoint.connect,)
+        return Places((endpoint.connect,))
     if str(endpoint) in rings.connect:
-        return (rings.connect[str(endpoint)][0],)
-    addresses, _, _ = rings.dns.addresses(endpoint.host)
-    return addresses
+        return Places((rings.connect[str(endpoint)][0],))
+    addresses, security, why = rings.dns.addresses(endpoint.host)
+    if addresses:
+        return Places(addresses)
+    if security in {"bogus", "indeterminate"}:
+        return Places(
+            (), f"the addresses of {endpoint.host} cannot be looked up ({security}): {why or 'no reason given'}"
+        )
+    return Places((), f"{endpoint.host} has no address" + (f": {why}" if why else ""))
+
+
+def mapped(rings: Rings, endpoint: Endpoint, address: str) -> tuple[str, int] | None:
+    """Return the (address, port) that `[connect]` puts in the place of an endpoint at an address; None: nothing."""
+    shown = f"[{address}]" if ":" in address else address
+    return rings.connect.get(str(endpoint)) or rings.connect.get(f"{shown}:{endpoint.port}")
 
 
 def probes(
@@ -107,8 +160,6 @@ def probes(
     """Return the handshakes to make with an endpoint at addresses, `[connect]` applied."""
     requests: list[ProbeRequest] = []
     for address in addresses:
-        shown = f"[{address}]" if ":" in address else address
-        mapped = rings.connect.get(str(endpoint)) or rings.connect.get(f"{shown}:{endpoint.port}")
-        dialled = mapped or (address, endpoint.port)
+        dialled = mapped(rings, endpoint, address) or (address, endpoint.port)
         requests.extend(ProbeRequest(endpoint, address, dialled, algorithm, handshakes) for algorithm in algorithms)
     return requests

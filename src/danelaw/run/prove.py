@@ -6,11 +6,12 @@ every address of this host and every endpoint, for the key's algorithm.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from danelaw.lifecycle import see_probes
 from danelaw.model import Chain, Deployment, Desired, Fact, ProbeRequest, ProbeResult
-from danelaw.run.look import addresses_of, my_addresses, probes
+from danelaw.run.look import mapped, my_addresses, places_of, probes
 from danelaw.run.rings import Rings
 
 HANDSHAKES = 8
@@ -28,10 +29,13 @@ def prove(
     Returns the facts of the last round, the evidence, and the failure in words (None: proven). ``chain`` None (what
     stood there before us and cannot be read) asks only that every handshake succeeds.
     """
-    requests = _requests(desired, rings, deployment, chain)
-    if not requests:
-        shown = ", ".join(str(endpoint) for endpoint in deployment.endpoints)
-        return [], "", f"no address of this host is among those of {shown}; set `addresses`, or mend DNS"
+    started = rings.clock.now()
+    while (asked := _requests(desired, rings, deployment, chain)).problem:
+        now = rings.clock.now()
+        if not asked.may_pass or now - started > PATIENCE:
+            return [], "", asked.problem
+        rings.clock.sleep_until(now + PAUSE)
+    requests = asked.requests
     started = rings.clock.now()
     passed, told = 0, False
     deploys_chain = any("chain" in file.parts for file in deployment.files)
@@ -43,7 +47,7 @@ def prove(
         now = rings.clock.now()
         if passed == ROUNDS or (failure and now - started > PATIENCE):
             facts = see_probes(rings.store.snapshot(), results, my_addresses(desired, rings), now)
-            return facts, _evidence(requests), failure
+            return facts, _evidence(rings, requests), failure
         if failure:
             if not told and now - started > timedelta(seconds=1):
                 rings.tell("progress", f"waiting for the services to settle: {failure}")
@@ -51,20 +55,33 @@ def prove(
             rings.clock.sleep_until(now + PAUSE)
 
 
-def _requests(desired: Desired, rings: Rings, deployment: Deployment, chain: Chain | None) -> list[ProbeRequest]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The handshakes that a proof makes, or why it cannot be made; ``may_pass``: another try may end that."""
+
+    requests: tuple[ProbeRequest, ...]
+    problem: str = ""
+    may_pass: bool = False
+
+
+def _requests(desired: Desired, rings: Rings, deployment: Deployment, chain: Chain | None) -> _Asked:
+    """Return the handshakes with every endpoint at every address of this host; none of them is left out silently."""
     mine = my_addresses(desired, rings)
     algorithm = chain.algorithm if chain and chain.algorithm != "other" else None
-    return [
-        request
-        for endpoint in deployment.endpoints
-        for request in probes(
-            rings,
-            endpoint,
-            [address for address in addresses_of(rings, endpoint) if address in mine],
-            [algorithm],
-            HANDSHAKES,
-        )
-    ]
+    requests: list[ProbeRequest] = []
+    lost: list[str] = []
+    others: list[str] = []
+    for endpoint in deployment.endpoints:
+        places = places_of(rings, endpoint)
+        ours = [address for address in places.addresses if address in mine]
+        requests.extend(probes(rings, endpoint, ours, [algorithm], HANDSHAKES))
+        if places.problem:
+            lost.append(f"{endpoint}: {places.problem}")
+        elif not ours:
+            others.append(f"{endpoint} ({', '.join(places.addresses)})")
+    if others:
+        lost.append(f"no address of this host is among those of {', '.join(others)}; set `addresses`, or mend DNS")
+    return _Asked(tuple(requests), "; ".join(dict.fromkeys(lost)), may_pass=not others)
 
 
 def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -> str | None:
@@ -88,13 +105,19 @@ def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -
     return None
 
 
-def _evidence(requests: Iterable[ProbeRequest]) -> str:
+def _evidence(rings: Rings, requests: Iterable[ProbeRequest]) -> str:
     ports: dict[str, dict[int, None]] = {}
     addresses: dict[str, dict[str, None]] = {}
+    through: dict[str, None] = {}
     for request in requests:
         ports.setdefault(request.endpoint.host, {})[request.endpoint.port] = None
         addresses.setdefault(request.endpoint.host, {})[request.address] = None
+        if mapped(rings, request.endpoint, request.address):
+            address, port = request.connect
+            shown = f"[{address}]" if ":" in address else address
+            through[f"{request.endpoint} by way of {shown}:{port}"] = None
     places = "; ".join(
         f"{host}:{','.join(map(str, ports[host]))} at {', '.join(sorted(addresses[host]))}" for host in ports
     )
-    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}"
+    maps = f"; through [connect]: {', '.join(through)}" if through else ""
+    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}{maps}"

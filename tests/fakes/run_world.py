@@ -1,0 +1,311 @@
+"""A mail host in memory, for the run layer: one certificate, one deployment, one owner name. Every ring is a fake.
+
+`MailWorld` holds what a test turns: addresses, what is presented, what stands in the zone, which commands fail.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from danelaw.errors import DanelawError, Lost, RetryLater
+from danelaw.model import (
+    CertificateSpec,
+    Chain,
+    Deployment,
+    Desired,
+    Endpoint,
+    FileSpec,
+    Generation,
+    Http01,
+    KeyFact,
+    OrderState,
+    OwnerLook,
+    ProbeRequest,
+    ProbeResult,
+    Reading,
+    RecordSpec,
+    Security,
+    Server,
+    Solver,
+    TlsaClaim,
+    TlsaRecord,
+    Validated,
+)
+from danelaw.pki.chain import chain_pem
+from danelaw.run.rings import Event, Rings
+from danelaw.store import SqliteStore
+from fakes.acme_surroundings import MemorySolver, new_csr
+from local_state import StandingClock, chain_of, leaf_key
+
+HOST = "mail.example.org"
+SMTP = Endpoint(HOST, 25, "smtp")
+IMAPS = Endpoint("imap.example.org", 993, "imaps")
+NAME = "example.org"
+ADDRESS = "192.0.2.25"
+START = ("systemctl", "start", "apache2")
+STOP = ("systemctl", "stop", "apache2")
+RELOAD = ("systemctl", "reload", "postfix")
+
+Look = tuple[tuple[str, ...], Security, str]
+
+
+def certificate(name: str = NAME, host: str = HOST, path: str = "/etc/ssl/mail.pem") -> CertificateSpec:
+    """Return a certificate with one owner name and one deployment."""
+    endpoint = Endpoint(host, 25, "smtp")
+    return CertificateSpec(
+        name=name,
+        names=(HOST,),
+        ca="ca",
+        http01=Http01(listen=(("192.0.2.25", 80),)),
+        claims=(TlsaClaim(name, endpoint, (RecordSpec(3, 1, 1),), "home", 3600),),
+        deployments=(
+            Deployment(name, (FileSpec(path, ("cert", "chain", "key")),), (endpoint,), reload=(*RELOAD, name)),
+        ),
+    )
+
+
+class TickingClock(StandingClock):
+    """A clock of which no two readings are the same."""
+
+    def now(self) -> datetime:
+        self.instant += timedelta(milliseconds=1)
+        return self.instant
+
+
+class Zone:
+    """`model.DnsView` and `model.Publisher` over the same records."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, tuple[TlsaRecord, ...]] = {}
+        self.hosts: dict[str, Look] = {}
+        self.swaps: list[tuple[TlsaRecord, ...]] = []
+        self.deaf = False
+        self.look_fails: dict[str, DanelawError] = {}
+
+    def look(self, owners: Sequence[str], known: Sequence[Server]) -> Sequence[OwnerLook]:
+        del known
+        for owner in owners:
+            if owner in self.look_fails:
+                raise self.look_fails[owner]
+        return [self._look(owner) for owner in owners]
+
+    def _look(self, owner: str) -> OwnerLook:
+        rdatas = self.records.get(owner, ())
+        readings = (Reading(owner, "192.0.2.53", "NOERROR", rdatas, 3600 if rdatas else 0, 3600 if rdatas else 0),)
+        return OwnerLook(
+            owner,
+            "example.org",
+            owner,
+            {"192.0.2.53": 3600},
+            readings,
+            validated=Validated("secure", "NOERROR", rdatas),
+        )
+
+    def addresses(self, host: str) -> Look:
+        return self.hosts.get(host, ((ADDRESS,), "secure", ""))
+
+    def read(self, target: str) -> tuple[tuple[TlsaRecord, ...], int]:
+        return self.records.get(target, ()), 3600 if target in self.records else 0
+
+    def swap(self, target: str, expected: Sequence[TlsaRecord], wanted: Sequence[TlsaRecord], ttl: int) -> str:
+        del ttl
+        if tuple(expected) != self.records.get(target, ()):
+            raise Lost(f"{target} changed")
+        self.swaps.append(tuple(wanted))
+        if not self.deaf:  # else it says yes and does nothing
+            self.records[target] = tuple(sorted(wanted))
+        return "updated"
+
+
+class Services:
+    """`model.Prober`: what each address presents; nothing: it refuses the connection."""
+
+    def __init__(self, presents: Callable[[], Chain | None]) -> None:
+        self.presents = presents
+        self.silent: set[str] = set()
+        self.asked: list[ProbeRequest] = []
+
+    def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
+        self.asked.extend(requests)
+        return [self._result(request) for request in requests]
+
+    def _result(self, request: ProbeRequest) -> ProbeResult:
+        chain = self.presents()
+        if chain is None or request.address in self.silent:
+            return ProbeResult(request, (), problem="connection refused")
+        if request.algorithm not in {None, chain.algorithm}:
+            return ProbeResult(request, (), not_offered=True)
+        return ProbeResult(request, (chain,) * request.handshakes)
+
+
+@dataclass
+class Machine:
+    """`model.Host`. ``failing`` are commands that fail, ``ran`` all that were run."""
+
+    now: Callable[[], datetime]
+    live_chain: Chain | None = None
+    failing: set[tuple[str, ...]] = field(default_factory=set)
+    ran: list[tuple[str, ...]] = field(default_factory=list)
+    disk: dict[str, dict[str, str]] = field(default_factory=dict)
+    staged: dict[tuple[str, int], Chain | None] = field(default_factory=dict)
+    forgets: bool = False
+    """Whether a generation put live is not there afterwards."""
+
+    def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
+        del spec
+        return None
+
+    def take_key(self, spec: CertificateSpec) -> KeyFact:
+        return key_of(spec.name)
+
+    def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
+        del key
+        return new_csr(*spec.names, key=leaf_key())
+
+    def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
+        del key
+        self.staged.setdefault((deployment.id, 0), None)
+        self.staged[deployment.id, n] = chain
+        return self.generation(deployment, n)
+
+    def generation(self, deployment: Deployment, n: int) -> Generation:
+        chain = self.staged[deployment.id, n]
+        files = {} if chain is None else {file.path: f"{n}" for file in deployment.files}
+        leaf = chain.leaf_sha256 if chain else ""
+        return Generation("h", deployment.id, n, leaf, files, self.now())
+
+    def activate(self, deployment: Deployment, generation: Generation) -> None:
+        if not self.forgets:
+            self.disk[deployment.id] = dict(generation.files)
+            self.live_chain = self.staged[deployment.id, generation.n]
+
+    def live(self, deployment: Deployment) -> Mapping[str, str]:
+        return self.disk.get(deployment.id, {})
+
+    def writable(self, deployment: Deployment) -> Sequence[str]:
+        del deployment
+        return []
+
+    def run(self, argv: Sequence[str], timeout: timedelta) -> str:
+        del timeout
+        self.ran.append(tuple(argv))
+        if tuple(argv) in self.failing:
+            raise RetryLater(f"{' '.join(argv)}: exit status 1")
+        return "ok"
+
+    def addresses(self) -> frozenset[str]:
+        return frozenset({ADDRESS})
+
+
+@dataclass
+class Ca:
+    """`model.Authority`. ``answers`` are what it does when a pending order is to be validated, in turn; then all works.
+
+    ``status`` is what each of its orders is now, by URL.
+    """
+
+    answers: list[DanelawError | str] = field(default_factory=list)
+    status: dict[str, str] = field(default_factory=dict)
+    opens_as: str = "pending"
+    revoked: list[tuple[bytes, int]] = field(default_factory=list)
+
+    def open(self, names: Sequence[str], csr_der: bytes) -> OrderState:
+        del names
+        url = f"https://ca.test/order/{len(self.status) + 1}"
+        self.status[url] = self.opens_as
+        return self._state(OrderState(url, "pending", csr_der))
+
+    def advance(self, order: OrderState, solver: Solver | None) -> OrderState:
+        now = self.status[order.url]
+        if now != order.status or now == "invalid" or (now == "pending" and solver is None):
+            return self._state(order)
+        if now == "pending":
+            assert solver is not None
+            solver.present(HOST, "token", "token.thumbprint")
+            answer = self.answers.pop(0) if self.answers else "ready"
+            if isinstance(answer, DanelawError):
+                raise answer
+            self.status[order.url] = answer
+        elif now == "ready":
+            self.status[order.url] = "valid"
+        else:
+            return replace(order, chain_pem=chain_pem(chain_of(HOST)))
+        return self._state(order)
+
+    def revoke(self, leaf_der: bytes, reason: int) -> None:
+        self.revoked.append((leaf_der, reason))
+
+    def _state(self, order: OrderState) -> OrderState:
+        status = self.status[order.url]
+        problem = "the CA does not like it" if status == "invalid" else None
+        return replace(order, status=status, problem=problem)  # type: ignore[arg-type]
+
+
+class NoChance:
+    """`model.Chance` that never varies."""
+
+    def fraction(self) -> float:
+        return 0.5
+
+
+class MailWorld:
+    """Everything, with its rings; ``told`` is what the runs said."""
+
+    def __init__(self, *specs: CertificateSpec, old: Chain | None = None) -> None:
+        self.clock = TickingClock()
+        self.desired = Desired(specs or (certificate(),), timedelta(0), timedelta(0))
+        self.store = SqliteStore(":memory:", self.clock, "h")
+        self.zone = Zone()
+        self.host = Machine(self.clock.now, live_chain=old)
+        self.services = Services(lambda: self.host.live_chain)
+        self.ca = Ca()
+        self.solver = MemorySolver()
+        self.told: list[Event] = []
+        self.connect: dict[str, tuple[str, int]] = {}
+        self.solver_fails: list[DanelawError] = []
+
+    @property
+    def spec(self) -> CertificateSpec:
+        return self.desired.certificates[0]
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.spec.deployments[0]
+
+    def change(self, **fields: object) -> None:
+        """Change the first certificate's config."""
+        first, *others = self.desired.certificates
+        self.desired = replace(self.desired, certificates=(replace(first, **fields), *others))  # type: ignore[arg-type]
+
+    @property
+    def rings(self) -> Rings:
+        return Rings(
+            clock=self.clock,
+            chance=NoChance(),
+            store=self.store,
+            host=self.host,
+            dns=self.zone,
+            prober=self.services,
+            publishers={"home": self.zone},
+            authorities={"ca": self.ca},
+            solver=self._solver,
+            connect=self.connect,
+            listener=self.told.append,
+        )
+
+    @contextmanager
+    def _solver(self, spec: CertificateSpec) -> Iterator[Solver]:
+        del spec
+        if self.solver_fails:
+            raise self.solver_fails.pop(0)
+        yield self.solver
+
+
+def key_of(name: str) -> KeyFact:
+    """Return the key of every leaf that `chain_of` makes, as a certificate's."""
+    spki_der = leaf_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spki_sha256 = chain_of(HOST).spki_sha256
+    return KeyFact(spki_sha256, name, spki_der, "ecdsa", "h", "/keys/1", "made", StandingClock().instant)
