@@ -37,8 +37,19 @@ def current_chain(facts: Facts, spec: CertificateSpec, spki_sha256: str, now: da
 
 
 def open_intent(facts: Facts, certificate: str) -> Intent | None:
-    """Return the oldest request to renew that no new chain has answered."""
-    return next((row for row in facts.intents if row.certificate == certificate and row.closed_at is None), None)
+    """Return the newest request to renew that no chain obtained since has answered."""
+    obtained = max((row.obtained_at for row in facts.chains if row.certificate == certificate), default=None)
+    return max(
+        (
+            row
+            for row in facts.intents
+            if row.certificate == certificate
+            and row.closed_at is None
+            and (obtained is None or obtained < row.asked_at)
+        ),
+        key=lambda row: row.asked_at,
+        default=None,
+    )
 
 
 def failures(facts: Facts, kind: str, subject: str, outcome: str = "failed") -> list[Effect]:

@@ -4,24 +4,36 @@ A DANE sender holds an RRset for as long as its TTL says, and shakes hands up to
 So a chain may be presented only when every RRset that any sender may still hold accepts it. For each RRset R that was
 ever seen at the owner name and refuses the chain::
 
-    now >= L(R) + w(R)        w(R) = max(2 T(R), T(R) + M)
+    now >= L(R) + w(R)        w(R) = max(2 T(R), T(R) + M)     behind a CNAME also >= T(CNAME) + T(R) + M
 
 T(R) is the largest TTL recorded of R: as served, the RRSIGs' original TTL (the most that a validator allows, whatever
 TTL reached it: RFC 4035 section 5.3.3), the CNAMEs that lead to it. RFC 7671 section 8.1 asks for two TTLs. L(R) is
-when the last authoritative server was first seen without R, none having been seen with it later. And all servers, read
-again just before, show only RRsets that accept the chain, or absence.
+when the last authoritative server was first seen without R, none having been seen with it later; a server that left
+the zone's NS counts until nobody can know it any more. And all servers, read again just before, show only RRsets that
+accept the chain, or absence. A CNAME and what it leads to are cached one after the other, so their TTLs add up.
 
 What stood there before our first look is unknown: where anything did, an unknown RRset counts as served until then.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from danelaw import dane
 from danelaw.lifecycle.sight import SIGNED_ANEW, latest_rows
-from danelaw.model import Chain, Desired, Facts, OwnerFact, RRsetSeen, TlsaClaim, TlsaRecord, Unreachable
+from danelaw.model import (
+    Chain,
+    Desired,
+    Endpoint,
+    Facts,
+    OwnerFact,
+    Primary,
+    RRsetSeen,
+    TlsaClaim,
+    TlsaRecord,
+    Unreachable,
+)
 
 FRESH = timedelta(minutes=2)
 """How old the reading "just before" may be."""
@@ -63,12 +75,25 @@ def claims_at(desired: Desired, owner: str) -> tuple[TlsaClaim, ...]:
     )
 
 
-def acceptable(rdatas: Sequence[TlsaRecord], chain: Chain, claims: Sequence[TlsaClaim], owner: str) -> bool:
+def endpoints_at(desired: Desired, owner: str) -> tuple[Endpoint, ...]:
+    """Return every endpoint, claimed or proven, that an owner name stands for (a `prove` may pin an address)."""
+    found: dict[Endpoint, None] = {}
+    for certificate in desired.certificates:
+        found |= dict.fromkeys(claim.endpoint for claim in certificate.claims)
+        for deployment in certificate.deployments:
+            found |= dict.fromkeys(deployment.endpoints)
+    return tuple(endpoint for endpoint in found if endpoint.owner == owner)
+
+
+def acceptable(
+    rdatas: Sequence[TlsaRecord], chain: Chain, claims: Sequence[TlsaClaim], owner: str, now: datetime
+) -> bool:
     """Tell whether no sender that holds this RRset refuses the chain.
 
     The RRset must cover the chain: every usable combination in it has a record that matches (stricter than a sender,
     which needs one: RFC 7671 sections 8 and 8.4). Other people's records of another usage and selector than ours do not
-    count where ours match. An RRset with nothing usable refuses nothing (RFC 7672 section 2.2).
+    count where ours match. An RRset with nothing usable refuses nothing (RFC 7672 section 2.2). For usages 0 and 2 the
+    host must be among the leaf's names, and the chain valid now (RFC 7671 section 5.2).
     """
     smtp = owner.startswith("_25.")
     usable = [record for record in rdatas if dane.usable(record, smtp=smtp)]
@@ -76,14 +101,18 @@ def acceptable(rdatas: Sequence[TlsaRecord], chain: Chain, claims: Sequence[Tlsa
         return True
     pairs = {spec[:2] for claim in claims for spec in claim.records}
     ours = [record for record in usable if record.spec[:2] in pairs]
-    return dane.covers(ours or usable, chain)
+    return dane.covers(ours or usable, chain, (owner.split(".", 2)[2].rstrip("."),), now)
 
 
 def span(rows: Iterable[RRsetSeen], margin: timedelta, history: timedelta | None = None) -> timedelta:
-    """Return w over the rows of one RRset: max(2 T, T + M), and ``history`` for what nobody saw."""
-    longest = max((max(row.ttl, row.original_ttl, row.cname_ttl) for row in rows), default=0)
-    ttl = timedelta(seconds=longest)
-    return max(2 * ttl, ttl + margin, history or timedelta(0))
+    """Return w over the rows of one RRset: max(2 T, T + M), and ``history`` for what nobody saw.
+
+    A resolver that holds the CNAME may fetch the RRset behind it until the CNAME's TTL ends, so these two add up.
+    """
+    seen = list(rows)
+    ttl = timedelta(seconds=max((max(row.ttl, row.original_ttl) for row in seen), default=0))
+    cname_ttl = timedelta(seconds=max((row.cname_ttl for row in seen), default=0))
+    return max(2 * max(ttl, cname_ttl), cname_ttl + ttl + margin, history or timedelta(0))
 
 
 def relevant_servers(facts: Facts, owner: str, now: datetime) -> frozenset[str]:
@@ -96,16 +125,33 @@ def relevant_servers(facts: Facts, owner: str, now: datetime) -> frozenset[str]:
 
 
 def unreachable_now(facts: Facts, owner: str, now: datetime) -> tuple[Unreachable, ...]:
-    """Return the relevant servers that did not answer at the last look, with since when."""
+    """Return the relevant servers that did not answer at the last look, with since when.
+
+    One that the last look did not even ask (its family has no route any more) is among them where it once answered.
+    """
+    state = owner_state(facts, owner)
     answered = latest_rows(row for row in facts.rrsets if row.owner == owner)
     relevant = relevant_servers(facts, owner, now)
-    newest: dict[str, Unreachable] = {}
-    for row in facts.unreachable:
-        if row.owner == owner and row.server in relevant:
-            reading = answered.get(row.server)
-            if reading is None or reading.last_at < row.last_at:
-                newest[row.server] = row
-    return tuple(newest[server] for server in sorted(newest))
+    missed = {
+        row.server: row
+        for row in facts.unreachable
+        if row.owner == owner and row.server in relevant and state is not None and row.last_at >= state.last_at
+    }
+    for server, reading in answered.items():
+        if server in relevant and server not in missed and state is not None and reading.last_at < state.last_at:
+            why = "it was not asked"
+            missed[server] = Unreachable(owner, server, why, reading.last_at, state.last_at)
+    return tuple(missed[server] for server in sorted(missed))
+
+
+def dropped_until(facts: Facts, owner: str, now: datetime) -> dict[str, datetime]:
+    """Return, of each server that the zone's NS named once and no more, until when a resolver could know it."""
+    relevant = relevant_servers(facts, owner, now)
+    return {
+        row.server: row.last_at + timedelta(seconds=row.ns_ttl)
+        for row in facts.servers
+        if row.owner == owner and row.server not in relevant
+    }
 
 
 def owner_state(facts: Facts, owner: str) -> OwnerFact | None:
@@ -113,11 +159,20 @@ def owner_state(facts: Facts, owner: str) -> OwnerFact | None:
     return max((row for row in facts.owners if row.owner == owner), key=lambda row: row.last_at, default=None)
 
 
+def fresh_primary(facts: Facts, owner: str) -> Primary | None:
+    """Return what the server that takes the updates held at the last look; None where it did not answer then."""
+    state = owner_state(facts, owner)
+    row = next((row for row in facts.primaries if row.owner == owner), None)
+    return row if row is not None and (state is None or row.at >= state.last_at) else None
+
+
 def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held]:
     """Return every RRset that a sender may hold at an owner name now, what nobody saw excepted."""
     rows = [row for row in facts.rrsets if row.owner == owner]
     relevant = relevant_servers(facts, owner, now)
-    latest = {server: row for server, row in latest_rows(rows).items() if server in relevant}
+    newest = latest_rows(rows)
+    latest = {server: row for server, row in newest.items() if server in relevant}
+    dropped = dropped_until(facts, owner, now)
     gone = {row.server: row for row in unreachable_now(facts, owner, now)}
     result = []
     for rdatas in sorted({row.rdatas for row in rows if row.rdatas}):
@@ -129,6 +184,7 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
             result.append(Held(owner, rdatas, None, f"{_names(lasting)} serves it"))
             continue
         last, caught_up, behind = _last_served(rows, sightings, relevant - set(gone))
+        last = max([last, *(end for server, end in dropped.items() if _served_last(newest, server, rdatas))])
         end, signed_until = last + wait, _signed_until(sightings)
         why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
         if caught_up:
@@ -143,6 +199,10 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
             why = f"{_names(serving)} served it last and has not answered since {_instant(since)}"
         result.append(Held(owner, rdatas, end, why))
     return [item for item in result if item.until is None or item.until > now]
+
+
+def _served_last(newest: Mapping[str, RRsetSeen], server: str, rdatas: tuple[TlsaRecord, ...]) -> bool:
+    return server in newest and newest[server].rdatas == rdatas
 
 
 def _signed_until(rows: Iterable[RRsetSeen]) -> datetime | None:
@@ -186,7 +246,7 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
     claims = claims_at(desired, owner)
 
     def accepts(rdatas: tuple[TlsaRecord, ...]) -> bool:
-        return not rdatas or (chain is not None and acceptable(rdatas, chain, claims, owner))
+        return not rdatas or (chain is not None and acceptable(rdatas, chain, claims, owner, now))
 
     state = owner_state(facts, owner)
     if state is None or state.last_at + FRESH < now:
@@ -209,15 +269,24 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
 
 
 def _unknown_before(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Blocked]:
-    """Count the RRset that nobody saw: where one stood at the first look, another may have stood before it."""
+    """Count the RRset that nobody saw: where one stood at the first look, another may have stood before it.
+
+    A server that did not answer then may have served one until its own first answer.
+    """
     rows = [row for row in facts.rrsets if row.owner == owner]
-    first = min((row.first_at for row in rows), default=None)
-    if first is None:
+    first = min((row.first_at for row in facts.servers if row.owner == owner), default=None)
+    if first is None or not rows:
         return []
     at_first = [row for row in rows if row.first_at == first]
-    if not any(row.rdatas for row in at_first):
+    missed = {row.server for row in facts.unreachable if row.owner == owner and row.first_at == first}
+    came = [
+        min((row for row in rows if row.server == server), key=lambda row: row.first_at)
+        for server in sorted(missed & {row.server for row in rows})
+    ]
+    if not any(row.rdatas for row in at_first) and not came:
         return []
-    until = first + span(at_first, desired.lookup_margin, desired.history)
+    first = max(row.first_at for row in came) if came else first
+    until = first + span([*at_first, *came], desired.lookup_margin, desired.history)
     if until <= now:
         return []
     why = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from danelaw.lifecycle.disk import standing_at
-from danelaw.lifecycle.gate import acceptable, claims_at, held
-from danelaw.lifecycle.sight import looked_at, presented_now
+from danelaw.lifecycle.gate import acceptable, claims_at, fresh_primary, held
+from danelaw.lifecycle.sight import ADDRESS_TTL, looked_at, presented_now
 from danelaw.model import Desired, Facts, TlsaRecord
 
 
@@ -40,14 +40,15 @@ def violations(desired: Desired, facts: Facts, now: datetime) -> list[Violation]
     for endpoint in endpoints:
         claims = claims_at(desired, endpoint.owner)
         rrsets = {item.rdatas for item in held(facts, desired, endpoint.owner, now)}
-        rrsets |= {row.rdatas for row in facts.primaries if row.owner == endpoint.owner and row.rdatas}
-        for address in looked_at(facts, endpoint, desired.lookup_margin, now):
+        primary = fresh_primary(facts, endpoint.owner)
+        rrsets |= {primary.rdatas} if primary and primary.rdatas else set()
+        for address in looked_at(facts, endpoint, ADDRESS_TTL + desired.lookup_margin, now):
             live = [row.chain for row in presented_now(facts, endpoint, address)]
             for chain in dict.fromkeys([*live, *standing_at(facts, desired, endpoint, address)]):
                 found.extend(
                     Violation(endpoint.owner, rdatas, address, chain.leaf_sha256)
                     for rdatas in sorted(rrsets)
-                    if not acceptable(rdatas, chain, claims, endpoint.owner)
+                    if not acceptable(rdatas, chain, claims, endpoint.owner, now)
                 )
     return found
 

@@ -105,9 +105,11 @@ def settled(facts: Facts, owner: str, now: datetime) -> Facts:
         return facts
     rows = []
     latest = latest_rows(row for row in facts.rrsets if row.owner == owner)
+    stays: dict[RRsetSeen, RRsetSeen] = {}
     for server in sorted(relevant_servers(facts, owner, now)):
         last = latest.get(server)
         if last is not None and last.rdatas == primary.rdatas:
+            stays[last] = replace(last, last_at=now)
             continue
         expires = last.rrsig_expires if last else None
         ttl = primary.ttl if primary.rdatas else 0
@@ -117,7 +119,7 @@ def settled(facts: Facts, owner: str, now: datetime) -> Facts:
     if state is not None:
         secure = replace(state, validated=primary.rdatas, last_at=now)
         owners = (*(row for row in facts.owners if row != state), secure)
-    return replace(facts, rrsets=(*facts.rrsets, *rows), owners=owners)
+    return replace(facts, rrsets=(*(stays.get(row, row) for row in facts.rrsets), *rows), owners=owners)
 
 
 def _activated(desired: Desired, facts: Facts, step: Activate, now: datetime) -> Facts:

@@ -11,12 +11,25 @@ from datetime import datetime, timedelta
 
 from danelaw import dane
 from danelaw.lifecycle.disk import standing_at
-from danelaw.lifecycle.gate import acceptable, claims_at, held, owner_state, relevant_servers, unreachable_now
-from danelaw.lifecycle.sight import latest_rows, looked_at, presented_now, silent_now
-from danelaw.model import Chain, Desired, Endpoint, Facts, Hold, KeyFact, Publish, TlsaClaim, TlsaRecord, Wait
+from danelaw.lifecycle.gate import (
+    acceptable,
+    claims_at,
+    endpoints_at,
+    fresh_primary,
+    held,
+    owner_state,
+    relevant_servers,
+    span,
+    unreachable_now,
+)
+from danelaw.lifecycle.sight import ADDRESS_TTL, latest_rows, looked_at, presented_now, silent_now
+from danelaw.model import Chain, Desired, Facts, Hold, KeyFact, Publish, TlsaClaim, TlsaRecord, Wait
 
 LAG_PATIENCE = timedelta(hours=1)
 """For so long a server that lags is a wait; after it a person is needed."""
+
+SILENCE = timedelta(days=7)
+"""After so long nobody can say any more what an address presents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +39,11 @@ class Live:
     chains: tuple[tuple[str, Chain], ...]
     unknown: tuple[str, ...]
 
-    def refused_by(self, rdatas: Sequence[TlsaRecord], claims: Sequence[TlsaClaim], owner: str) -> list[str]:
+    def refused_by(
+        self, rdatas: Sequence[TlsaRecord], claims: Sequence[TlsaClaim], owner: str, now: datetime
+    ) -> list[str]:
         """Return the addresses whose chain an RRset refuses."""
-        return sorted({at for at, chain in self.chains if not acceptable(rdatas, chain, claims, owner)})
+        return sorted({at for at, chain in self.chains if not acceptable(rdatas, chain, claims, owner, now)})
 
 
 def current_key(facts: Facts, certificate: str) -> KeyFact | None:
@@ -44,18 +59,20 @@ def current_key(facts: Facts, certificate: str) -> KeyFact | None:
     )
 
 
-def live_at(facts: Facts, desired: Desired, endpoint: Endpoint, ttl: int, now: datetime) -> Live:
-    """Return what an endpoint presents at every address that a client may still connect to."""
-    margin = timedelta(seconds=ttl) + desired.lookup_margin
+def live_at(facts: Facts, desired: Desired, owner: str, now: datetime) -> Live:
+    """Return what an owner name's endpoints present at every address that a client may still connect to."""
+    margin = ADDRESS_TTL + desired.lookup_margin
     chains: list[tuple[str, Chain]] = []
     unknown: list[str] = []
-    for address in looked_at(facts, endpoint, margin, now):
-        rows = presented_now(facts, endpoint, address)
-        chains.extend((address, row.chain) for row in rows)
-        chains.extend((address, chain) for chain in standing_at(facts, desired, endpoint, address))
-        if not rows:
-            unknown.append(address)
-    return Live(tuple(dict.fromkeys(chains)), tuple(unknown))
+    for endpoint in endpoints_at(desired, owner):
+        for address in looked_at(facts, endpoint, margin, now):
+            rows = presented_now(facts, endpoint, address)
+            chains.extend((address, row.chain) for row in rows)
+            chains.extend((address, chain) for chain in standing_at(facts, desired, endpoint, address))
+            silent = silent_now(facts, endpoint, address)
+            if not rows or (silent is not None and now - silent.first_at >= SILENCE):
+                unknown.append(address)
+    return Live(tuple(dict.fromkeys(chains)), tuple(dict.fromkeys(unknown)))
 
 
 def wanted_records(facts: Facts, claims: Iterable[TlsaClaim]) -> tuple[TlsaRecord, ...] | None:
@@ -92,54 +109,62 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
     """Return the change of an owner name's RRset that is safe now, or why there is none yet; None: it is right."""
     claims = claims_at(desired, owner)
     wanted = wanted_records(facts, claims)
-    primary = next((row for row in facts.primaries if row.owner == owner), None)
+    primary = fresh_primary(facts, owner)
     state = owner_state(facts, owner)
     if wanted is None or state is None:
         return None
     if state.problem:
         why = f"cannot read {owner}: {state.problem}"
         return Hold("dns", owner, why, "mend the zone or its servers; apply looks again")
-    unread = primary is None or primary.at < state.last_at
-    base, served_ttl = _served(facts, owner, now) if primary is None or unread else (primary.rdatas, primary.ttl)
-    live = live_at(facts, desired, claims[0].endpoint, max(claims[0].ttl, served_ttl), now)
-    target = _target(facts, desired, owner, base, live)
+    base, served_ttl = (primary.rdatas, primary.ttl) if primary else _served(facts, owner, now)
+    live = live_at(facts, desired, owner, now)
+    target = _target(facts, desired, owner, base, live, now)
     # An update says itself what it expects at a primary that could not be read, and its failure says why it could not.
     # Records that stay keep their TTL, which an add would change for the whole RRset: that is a step of its own.
     ttl = served_ttl if set(base) & set(target) and target != base else claims[0].ttl
     if target == base and (served_ttl == ttl or not own_records(facts, owner) & set(base)):
-        return _agreement(facts, owner, base, now)
+        refused = live.refused_by(base, claims, owner, now)
+        return _refused_live(owner, refused) if refused else _agreement(facts, desired, owner, base, now)
     obstacle = _obstacle(facts, owner)
     if obstacle:
         return obstacle
     why = _why(facts, desired, owner, base, target, ttl)
     swap = Publish(owner, state.target, claims[0].publisher, base, target, ttl, why)
-    if not base:
-        return _first(live, claims, target, swap)
-    broken = live.refused_by(base, claims, owner)
-    refused = live.refused_by(target, claims, owner)
-    if refused and not set(refused) <= set(broken):
+    return _first(live, claims, swap, now) if not base else _safe(live, claims, swap, now)
+
+
+def _safe(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime) -> Publish | Hold:
+    """Let a change through that refuses nobody whom the present RRset accepts, and repairs what can be repaired."""
+    owner = swap.owner
+    broken = live.refused_by(swap.expected, claims, owner, now)
+    refused = live.refused_by(swap.wanted, claims, owner, now)
+    if not set(refused) <= set(broken):
         return Hold(
             "would-refuse",
             owner,
             f"the records wanted at {owner} would refuse what {', '.join(refused)} presents",
             "make that address present the certificate's key, or take the address out of DNS",
         )
-    if broken and refused:
-        return Hold(
-            "refused-live",
-            owner,
-            f"the records at {owner} refuse what {', '.join(refused)} presents, and its key is not ours",
-            "give that key to danelaw as `key`, or put back the certificate that the records were made for",
-        )
-    if live.unknown and not set(base) <= set(target):
+    if refused and refused == broken:
+        return _refused_live(owner, refused)
+    if live.unknown and not set(swap.expected) <= set(swap.wanted):
         return Hold(
             "silent",
             owner,
-            f"{', '.join(live.unknown)} has never been seen to present anything at {claims[0].endpoint}, "
-            f"so no record is withdrawn at {owner}",
+            f"nobody can say what {', '.join(live.unknown)} presents at {claims[0].endpoint}: it was never seen, or is "
+            f"silent for a week; so no record is withdrawn at {owner}",
             "start the service there, or take the address out of DNS",
         )
     return swap
+
+
+def _refused_live(owner: str, refused: Sequence[str]) -> Hold:
+    return Hold(
+        "refused-live",
+        owner,
+        f"the records at {owner} refuse what {', '.join(refused)} presents, and its key is not ours",
+        "give that key to danelaw as `key`, or put back the certificate that the records were made for",
+    )
 
 
 def _served(facts: Facts, owner: str, now: datetime) -> tuple[tuple[TlsaRecord, ...], int]:
@@ -151,7 +176,7 @@ def _served(facts: Facts, owner: str, now: datetime) -> tuple[tuple[TlsaRecord, 
 
 
 def _target(
-    facts: Facts, desired: Desired, owner: str, base: Sequence[TlsaRecord], live: Live
+    facts: Facts, desired: Desired, owner: str, base: Sequence[TlsaRecord], live: Live, now: datetime
 ) -> tuple[TlsaRecord, ...]:
     """Return the RRset to have now: wanted, other people's, and what is in use and would be refused without."""
     claims = claims_at(desired, owner)
@@ -161,16 +186,14 @@ def _target(
         return tuple(sorted(target))
     our_keys = {key.spki_sha256 for key in facts.keys if not key.compromised_at}
     for _, chain in live.chains:
-        in_use = acceptable(base, chain, claims, owner) or chain.spki_sha256 in our_keys
+        in_use = acceptable(base, chain, claims, owner, now) or chain.spki_sha256 in our_keys
         for spec in sorted({record.spec for record in wanted}):
             if in_use and not any(dane.matches(record, chain) for record in target if record.spec == spec):
                 target.add(dane.tlsa_record(spec, spki_der=chain.spki_der))
     return tuple(sorted(target))
 
 
-def _first(
-    live: Live, claims: Sequence[TlsaClaim], target: tuple[TlsaRecord, ...], swap: Publish
-) -> Publish | Wait | Hold:
+def _first(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime) -> Publish | Wait | Hold:
     """Publish where nothing stood: last of all, once every address presents what the records will demand.
 
     A client that finds no records delivers opportunistically (RFC 7672 section 2.2): absence refuses nothing.
@@ -184,7 +207,7 @@ def _first(
             f"nothing is presented at {endpoint} by {', '.join(silent)}, and the first records come last",
             "start the service there; apply publishes once every address presents the certificate's key",
         )
-    refused = live.refused_by(target, claims, owner)
+    refused = live.refused_by(swap.wanted, claims, owner, now)
     if refused:
         return Hold(
             "first-other-key",
@@ -220,7 +243,9 @@ def _obstacle(facts: Facts, owner: str) -> Hold | None:
     return None
 
 
-def _agreement(facts: Facts, owner: str, base: Sequence[TlsaRecord], now: datetime) -> Wait | Hold | None:
+def _agreement(
+    facts: Facts, desired: Desired, owner: str, base: Sequence[TlsaRecord], now: datetime
+) -> Wait | Hold | None:
     """Tell whether every server and the validated view agree with what stands at the primary (promise 5)."""
     state = owner_state(facts, owner)
     rows = [row for row in facts.rrsets if row.owner == owner]
@@ -229,10 +254,7 @@ def _agreement(facts: Facts, owner: str, base: Sequence[TlsaRecord], now: dateti
     missing = unreachable_now(facts, owner, now)
     late += [row.server for row in missing if row.server not in late]
     if late:
-        since = min(
-            (row.first_at for row in missing),
-            default=max((row.first_at for row in rows if row.rdatas == tuple(base)), default=now),
-        )
+        since = min([row.first_at for row in missing] or [_stands_since(facts, owner, base)])
         why = f"not yet served by {', '.join(late)}: what stands at {owner}"
         if missing:
             why = "; ".join(
@@ -246,9 +268,12 @@ def _agreement(facts: Facts, owner: str, base: Sequence[TlsaRecord], now: dateti
     if not base or state is None or (state.security == "secure" and state.validated == tuple(base)):
         return None
     if state.security == "secure":
-        ends = [item.until for item in held(facts, Desired(()), owner, now) if item.until]
-        until = max(ends, default=now + timedelta(seconds=5))
-        return Wait("validated", owner, until, f"the resolver still gives an earlier RRset of {owner}")
+        ends = [item.until for item in held(facts, desired, owner, now) if item.until]
+        patience = _stands_since(facts, owner, base) + span(rows, desired.lookup_margin) + LAG_PATIENCE
+        why = f"the resolver still gives an earlier RRset of {owner}"
+        if not ends and now > patience:
+            return Hold("validated", owner, why, "ask the resolver's operator, or leave [resolver] address out")
+        return Wait("validated", owner, max(ends, default=now + timedelta(seconds=5)), why)
     if state.security == "insecure":
         return Hold(
             "insecure",
@@ -259,9 +284,16 @@ def _agreement(facts: Facts, owner: str, base: Sequence[TlsaRecord], now: dateti
     return Hold("not-valid", owner, f"{owner} is {state.security}: {state.why}", "mend DNSSEC; apply looks again")
 
 
-def silent_addresses(facts: Facts, endpoint: Endpoint, addresses: Iterable[str]) -> list[str]:
-    """Return the addresses at which an endpoint gave no handshake at the last look."""
-    return [address for address in addresses if silent_now(facts, endpoint, address)]
+def _stands_since(facts: Facts, owner: str, base: Sequence[TlsaRecord]) -> datetime:
+    """Return since when an RRset stands at the primary, as far as facts tell: our update, or its first sight."""
+    published = [
+        effect.ended_at
+        for effect in facts.effects
+        if (effect.kind, effect.subject, effect.outcome) == ("publish", owner, "done") and effect.ended_at
+    ]
+    seen = [row.first_at for row in facts.rrsets if row.owner == owner and row.rdatas == tuple(base)]
+    looked = [row.first_at for row in facts.servers if row.owner == owner]
+    return max(published, default=min(seen or looked))
 
 
 def _why(

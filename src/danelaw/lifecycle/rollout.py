@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from danelaw.lifecycle.due import back_off, current_chain
-from danelaw.lifecycle.gate import acceptable, claims_at, owner_state
+from danelaw.lifecycle.gate import acceptable, claims_at, fresh_primary, owner_state
 from danelaw.lifecycle.records import current_key
-from danelaw.lifecycle.sight import presented_now, silent_now
-from danelaw.model import CertificateSpec, ChainFact, Deployment, Desired, Facts, Generation, Presented, Silent
+from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
+from danelaw.model import CertificateSpec, Chain, ChainFact, Deployment, Desired, Facts, Generation, Presented, Silent
 
 Phase = Literal["none", "drifted", "reload", "prove", "failed", "proven"]
 """Of the active generation: there is none; its files were changed by somebody; the services have to read it; it has to
@@ -78,8 +78,8 @@ def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: da
     silent = tuple(
         row
         for endpoint in deployment.endpoints
-        for address in sorted({row.address for row in facts.silent if row.endpoint == endpoint and row.mine})
-        if (row := silent_now(facts, endpoint, address)) is not None
+        for address in looked_at(facts, endpoint, timedelta(0), now)
+        if (row := silent_now(facts, endpoint, address)) is not None and row.mine
     )
     return Rollout(
         spec=spec,
@@ -119,8 +119,7 @@ def _strays(facts: Facts, deployment: Deployment, active: Generation | None, now
     ours = next((row.chain for row in facts.chains if row.chain.leaf_sha256 == active.leaf_sha256), None)
     found: list[Presented] = []
     for endpoint in deployment.endpoints:
-        places = {row.address for row in facts.presented if row.endpoint == endpoint and row.mine}
-        for address in sorted(places):
+        for address in looked_at(facts, endpoint, timedelta(0), now):
             found.extend(
                 row
                 for row in presented_now(facts, endpoint, address)
@@ -147,16 +146,12 @@ def retry_generation_at(generation: Generation, forgive: datetime | None) -> dat
     return generation.failed_at + back_off(max(generation.tries, 1))
 
 
-def refuses_live(facts: Facts, desired: Desired, deployment: Deployment) -> bool:
-    """Tell whether the records at some endpoint refuse what this host presents there now."""
+def refuses(facts: Facts, desired: Desired, deployment: Deployment, chain: Chain, now: datetime) -> bool:
+    """Tell whether the records at some endpoint of a deployment, as they stand now, refuse a chain."""
     for endpoint in deployment.endpoints:
-        primary = next((row for row in facts.primaries if row.owner == endpoint.owner), None)
-        state = owner_state(facts, endpoint.owner)
+        primary, state = fresh_primary(facts, endpoint.owner), owner_state(facts, endpoint.owner)
         rdatas = primary.rdatas if primary else (state.validated if state else ())
         claims = claims_at(desired, endpoint.owner)
-        mine = {row.address for row in facts.presented if row.endpoint == endpoint and row.mine}
-        for address in sorted(mine):
-            for row in presented_now(facts, endpoint, address):
-                if rdatas and not acceptable(rdatas, row.chain, claims, endpoint.owner):
-                    return True
+        if rdatas and not acceptable(rdatas, chain, claims, endpoint.owner, now):
+            return True
     return False

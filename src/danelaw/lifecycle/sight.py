@@ -30,6 +30,10 @@ SIGNED_ANEW = timedelta(days=1)
 """By so much the signatures of one row may end later than it says."""
 
 
+ADDRESS_TTL = timedelta(days=1)
+"""How long a client may hold an address that DNS does not give any more; its own TTL is not recorded."""
+
+
 def see_owner(facts: Facts, look: OwnerLook, at: datetime) -> list[Fact]:
     """Return the rows that a look at one owner name, finished at ``at``, adds or extends."""
     rows = [row for row in facts.rrsets if row.owner == look.owner]
@@ -94,7 +98,8 @@ def _see_servers(facts: Facts, look: OwnerLook, at: datetime) -> Iterable[Fact]:
     known = {row.server: row for row in facts.servers if row.owner == look.owner}
     for server, ns_ttl in look.servers.items():
         row = known.get(server)
-        yield Server(look.owner, server, ns_ttl, row.first_at if row else at, at)
+        # The largest NS TTL ever seen: a resolver may have it from before it was lowered.
+        yield Server(look.owner, server, max(ns_ttl, row.ns_ttl if row else 0), row.first_at if row else at, at)
 
 
 def _see_unanswered(facts: Facts, look: OwnerLook, at: datetime) -> Iterable[Fact]:
@@ -138,13 +143,16 @@ def see_probes(facts: Facts, results: Sequence[ProbeResult], mine: frozenset[str
     """Return the rows that handshakes, finished at ``at``, add or extend.
 
     ``mine`` are the addresses of this host. All results of one endpoint and address belong to one sight of it: every
-    chain that any of them presented is what it presents now.
+    chain that any of them presented is what it presents now. What was presented before of a key algorithm that was not
+    asked for, or whose handshake failed, still counts: only an answer ends it.
     """
     seen: dict[tuple[Endpoint, str], list[Chain]] = {}
     problems: dict[tuple[Endpoint, str], str] = {}
+    answered: dict[tuple[Endpoint, str], set[str]] = {}
     for result in results:
         place = (result.request.endpoint, result.request.address)
         chains = seen.setdefault(place, [])
+        answered.setdefault(place, set()).update(_answered(result))
         chains.extend(chain for chain in result.chains if chain not in chains)
         if result.problem:
             problems.setdefault(place, result.problem)
@@ -152,7 +160,9 @@ def see_probes(facts: Facts, results: Sequence[ProbeResult], mine: frozenset[str
     for (endpoint, address), chains in seen.items():
         is_mine = address in mine
         current = {row.chain: row for row in presented_now(facts, endpoint, address)}
-        for chain in chains:
+        ended = answered[endpoint, address]
+        stays = [chain for chain in current if chains and chain not in chains and chain.algorithm not in ended]
+        for chain in (*chains, *stays):
             row = current.get(chain)
             facts_out.append(
                 replace(row, last_at=at, mine=is_mine) if row else Presented(endpoint, address, is_mine, chain, at, at)
@@ -160,6 +170,15 @@ def see_probes(facts: Facts, results: Sequence[ProbeResult], mine: frozenset[str
         if not chains:
             facts_out.append(_silent(facts, endpoint, address, is_mine, problems.get((endpoint, address), ""), at))
     return facts_out
+
+
+def _answered(result: ProbeResult) -> set[str]:
+    """Return the key algorithms of which handshakes told what is presented: all succeeded, or none is offered."""
+    if result.not_offered and result.request.algorithm:
+        return {result.request.algorithm}
+    if result.problem or not result.chains:
+        return set()
+    return {chain.algorithm for chain in result.chains} | ({"other"} if result.request.algorithm is None else set())
 
 
 def _silent(facts: Facts, endpoint: Endpoint, address: str, mine: bool, problem: str, at: datetime) -> Silent:  # noqa: FBT001 (a fact's field)

@@ -5,17 +5,17 @@ step comes before anybody's rest. A step is returned only after its consequences
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import UnsafePlan
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_at, retry_at
-from danelaw.lifecycle.gate import Blocked, claims_at, go_live
+from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, go_live, owner_state
 from danelaw.lifecycle.invariants import new_violations
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import current_key, publication
-from danelaw.lifecycle.rollout import QUIET, Rollout, refuses_live, retry_generation_at, rollout
+from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, retry_generation_at, rollout
 from danelaw.model import (
     Activate,
     CertificateSpec,
@@ -36,6 +36,8 @@ from danelaw.model import (
     TakeKey,
     Wait,
 )
+
+DAY = timedelta(days=1)
 
 LOST_LIMIT = 3
 """So many compare-and-swaps lost in a row need a person."""
@@ -112,11 +114,14 @@ def _go_back(case: Case, work: Rollout, active: Generation) -> Answers:
     subject, previous = work.deployment.id, work.previous
     why = f"{subject}: generation {active.n} was not proven: {work.failure}"
     if previous is not None and previous.files and work.is_current_active:  # nothing at all is no way back
-        blocked = _blocked(case, work, chain_of(case.facts, previous))
-        if not blocked:
-            yield Activate(work.spec.name, subject, previous.n, previous.leaf_sha256, why, back=True)
+        chain = chain_of(case.facts, previous)
+        blocked = _blocked(case, work, chain)
+        if not blocked and not _is_over(case, chain):
+            step = Activate(work.spec.name, subject, previous.n, previous.leaf_sha256, why, back=True)
+            yield from _unless_backing_off(case, "activate", subject, step)
             return
-        why = f"{why}; going back is not safe: {blocked[0].why}"
+        what = blocked[0].why if blocked else "what stood there before has expired or was revoked"
+        why = f"{why}; going back is not safe: {what}"
     until = retry_generation_at(active, case.forgive)
     if until is None or until <= case.now:
         yield Reload(work.spec.name, subject, active.n, "try once more what failed")
@@ -124,16 +129,27 @@ def _go_back(case: Case, work: Rollout, active: Generation) -> Answers:
         yield Wait("backoff", subject, until, why)
 
 
+def _is_over(case: Case, chain: Chain | None) -> bool:
+    """Tell whether a chain has expired or was revoked; one that nobody can read has not, as far as we know."""
+    if chain is None:
+        return False
+    revoked = any(row.revoked_at and row.chain.leaf_sha256 == chain.leaf_sha256 for row in case.facts.chains)
+    return revoked or chain.not_after <= case.now
+
+
 def _repair(case: Case) -> Answers:
-    """Where the records refuse what is live, the shortest repair: an earlier generation that the gate allows."""
+    """Where the records refuse what we deployed, the shortest repair: an earlier generation that the gate allows."""
     for work in _rollouts(case):
-        if work.phase != "proven" or not refuses_live(case.facts, case.desired, work.deployment):
+        live = chain_of(case.facts, work.active) if work.active and work.phase == "proven" else None
+        if live is None or not refuses(case.facts, case.desired, work.deployment, live, case.now):
             continue
         for generation in work.earlier:
             chain = chain_of(case.facts, generation)
-            if chain is not None and chain.not_after > case.now and not _blocked(case, work, chain):
+            if chain is not None and not _is_over(case, chain) and not _blocked(case, work, chain):
                 why = "the records refuse what is live, and accept this earlier generation"
-                yield Activate(work.spec.name, work.deployment.id, generation.n, generation.leaf_sha256, why, back=True)
+                leaf = generation.leaf_sha256
+                step = Activate(work.spec.name, work.deployment.id, generation.n, leaf, why, back=True)
+                yield from _unless_backing_off(case, "activate", work.deployment.id, step)
                 break
 
 
@@ -167,7 +183,38 @@ def _publication(case: Case, owner: str) -> Answers:
         why = f"somebody else changed {owner} under us {LOST_LIMIT} times in a row"
         yield Hold("lost", owner, why, "find out who, then run apply --retry-now")
         return
-    yield from _unless_backing_off(case, "publish", owner, answer)
+    kept = _kept_while_unproven(case, answer)
+    if kept.wanted != kept.expected or answer.wanted == answer.expected:
+        yield from _unless_backing_off(case, "publish", owner, kept)
+
+
+def _kept_while_unproven(case: Case, swap: Publish) -> Publish:
+    """Withdraw nothing while a deployment that proves the owner name is not proven: old workers may linger."""
+    gone = set(swap.expected) - set(swap.wanted)
+    unproven = any(
+        work.phase in {"drifted", "reload", "prove", "failed"}
+        for work in _rollouts(case)
+        if any(endpoint.owner == swap.owner for endpoint in work.deployment.endpoints)
+    )
+    if not gone or not unproven:
+        return swap
+    return replace(swap, wanted=tuple(sorted({*swap.wanted, *gone})), why=f"{swap.why}, once all is proven")
+
+
+def _unclaimed(case: Case) -> Answers:
+    """Say where records that nobody here claims refuse what a deployment presents: mail is lost there."""
+    for work in _rollouts(case):
+        live = chain_of(case.facts, work.active) if work.active and work.phase == "proven" else None
+        for endpoint in work.deployment.endpoints if live else ():
+            state = owner_state(case.facts, endpoint.owner)
+            if live is None or state is None or claims_at(case.desired, endpoint.owner) or not state.validated:
+                continue
+            if not acceptable(state.validated, live, (), endpoint.owner, case.now):
+                shown = ", ".join(str(record) for record in state.validated)
+                why = f"the records at {endpoint.owner} ({shown}) refuse what is live there"
+                yield Hold(
+                    "unclaimed", endpoint.owner, why, "claim the endpoint in a tlsa table, or remove the records"
+                )
 
 
 def _is_on_its_way(case: Case, owner: str) -> bool:
@@ -185,6 +232,10 @@ def _obtain(case: Case) -> Answers:
         if key is None:
             continue
         why = _why_due(case, spec, key.spki_sha256)
+        if why and _came_old(case, spec):
+            said = f"the certificate that was issued within a day is due again by this host's clock: {why}"
+            yield Hold("clock", spec.name, said, "set the clock right, or ask the CA for a longer lifetime")
+            continue
         if why:
             yield from _unless_backing_off(case, "obtain", spec.name, Obtain(spec.name, key.spki_sha256, why))
             continue
@@ -194,10 +245,20 @@ def _obtain(case: Case) -> Answers:
             yield Wait("renewal", spec.name, due, f"its certificate is valid until {row.chain.not_after:%Y-%m-%d}")
 
 
+def _came_old(case: Case, spec: CertificateSpec) -> bool:
+    """Tell whether the newest certificate was due, or over, when it came: another one would be so too."""
+    rows = [row for row in case.facts.chains if row.certificate == spec.name]
+    newest = max(rows, key=lambda row: row.obtained_at, default=None)
+    if newest is None or newest.revoked_at or open_intent(case.facts, spec.name):
+        return False
+    lacks_names = not set(spec.names) <= set(newest.chain.names)
+    return not lacks_names and renewal_at(newest.chain) <= newest.obtained_at and case.now - newest.obtained_at < DAY
+
+
 def _why_due(case: Case, spec: CertificateSpec, spki_sha256: str) -> str | None:
     intent = open_intent(case.facts, spec.name)
     row = current_chain(case.facts, spec, spki_sha256, case.now)
-    if intent is not None and (row is None or row.obtained_at < intent.asked_at):
+    if intent is not None:
         return f"a renewal was asked for by {intent.by}"
     if row is not None and not _revoked_since(case.facts, spec, row):
         return None if renewal_at(row.chain) > case.now else f"its certificate ends {row.chain.not_after:%Y-%m-%d}"
@@ -293,4 +354,4 @@ def _unless_backing_off(case: Case, kind: str, subject: str, wanted: Step) -> An
 
 
 Rule = Callable[[Case], Answers]
-RULES: tuple[Rule, ...] = (_keys, _in_flight, _repair, _publish, _obtain, _deploy)
+RULES: tuple[Rule, ...] = (_keys, _in_flight, _repair, _publish, _unclaimed, _obtain, _deploy)

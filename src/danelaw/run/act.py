@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
 from danelaw.lifecycle.disk import chain_of
@@ -106,12 +106,18 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
         case Activate():
             generation = _generation(facts, step)
             rings.host.activate(deployment_of(desired, step), generation)
-            live = went_live(generation, rings.clock.now())
+            live = went_live(generation, after_all(facts, step.deployment, rings.clock.now()))
             return [live], f"generation {generation.n} stands where the services read it", None
         case Reload():
             return _reload(desired, rings, facts, step)
         case Prove():
             return _prove(desired, rings, facts, step)
+
+
+def after_all(facts: Facts, deployment: str, now: datetime) -> datetime:
+    """Return now, or just after the latest going live: the newest is the active one, whatever a clock set back says."""
+    latest = [row.active_at for row in facts.generations if row.deployment == deployment and row.active_at]
+    return max([now, *(at + timedelta(microseconds=1) for at in latest)])
 
 
 def went_live(generation: Generation, at: datetime) -> Generation:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from danelaw import dane
 from danelaw.errors import DanelawError, Lost, RetryLater
 from danelaw.model import Deployment, Effect, Facts, Publish
-from danelaw.run.act import own_records_after, went_live
+from danelaw.run.act import after_all, own_records_after, went_live
 from danelaw.run.obtain import WINDOW, pay_owed
 from danelaw.run.revoke import REVOCATION, finish
 from danelaw.run.rings import Rings
@@ -77,4 +77,6 @@ def _settle_going_live(rings: Rings, facts: Facts, effect: Effect, deployments: 
     if deployment is None or row is None or dict(rings.host.live(deployment)) != dict(row.files):
         rings.store.end(effect.id, "interrupted", "its files do not stand there", now)
     else:
-        rings.store.end(effect.id, "done", "its files stand there", now, [went_live(row, now)])
+        rings.store.end(
+            effect.id, "done", "its files stand there", now, [went_live(row, after_all(facts, row.deployment, now))]
+        )
