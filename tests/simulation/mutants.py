@@ -6,13 +6,15 @@ would otherwise refuse the step (`UnsafePlan`): what is shown is that the *sende
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 from danelaw.lifecycle import gate, records, steps
-from danelaw.run import act, prove
+from danelaw.model import Fact, Facts, OwnerLook
+from danelaw.run import act, look, prove
 
 Replacement = tuple[ModuleType | type, str, Callable[..., Any]]
 
@@ -63,12 +65,15 @@ def new_ttl() -> list[Replacement]:
 
 def one_server() -> list[Replacement]:
     """Believe the first server that is asked."""
-    real = gate.relevant_servers
+    real = look.see_owner
 
-    def first(facts: Any, owner: str, now: Any) -> frozenset[str]:
-        return frozenset(sorted(real(facts, owner, now))[:1])
+    def see_owner(facts: Facts, seen: OwnerLook, at: datetime) -> list[Fact]:
+        servers = dict(list(seen.servers.items())[:1])
+        readings = tuple(reading for reading in seen.readings if reading.server in servers)
+        unanswered = tuple(miss for miss in seen.unanswered if miss.server in servers)
+        return real(facts, replace(seen, servers=servers, readings=readings, unanswered=unanswered), at)
 
-    return [BLIND, (gate, "relevant_servers", first), (records, "relevant_servers", first)]
+    return [BLIND, (look, "see_owner", see_owner)]
 
 
 def no_original_ttl() -> list[Replacement]:

@@ -102,15 +102,15 @@ def build(seed: int, kind: Kind | None = None) -> World:
     begins = rng.choice(KINDS) if kind is None else kind
     timeline = Timeline()
     calm_from = START + timedelta(days=DAYS - CALM_DAYS)
-    faults = Faults(_fork(rng), timeline, rng.choice((0.0, 0.4, 1.0, 2.0)), calm_from)
+    faults = Faults(_fork(rng), timeline, rng.choice((0.0, 0.3, 0.7, 1.5)), calm_from)
     mint = Mint(_fork(rng))
     algorithm: KeyAlgorithm = rng.choice(("ecdsa", "rsa"))
     own, other = pooled_key(1, algorithm), pooled_key(2, rng.choice(("ecdsa", "rsa")))
     adopted = begins != "newkey" and (begins != "first" or rng.random() < 0.7)
     key = own if adopted else pooled_key(3, "ecdsa")
-    endpoints = [Endpoint(HOST, 25, "smtp")] + ([Endpoint(HOST, 993, "imaps")] if rng.random() < 0.4 else [])
+    endpoints = [Endpoint(HOST, 25, "smtp")] + ([Endpoint(HOST, 993, "imaps")] if rng.random() < 0.25 else [])
     addresses = ("192.0.2.25",) if rng.random() < 0.6 else ("192.0.2.25", "2001:db8::25")
-    lifetime = timedelta(days=rng.choice((90, 90, 64, 45)))
+    lifetime = timedelta(days=rng.choice((90, 90, 90, 64, 47)))
     old = mint.chain(own, NAMES, START - timedelta(days=rng.randrange(20, 60)), timedelta(days=90))
 
     host = SimHost(_fork(rng), timeline, faults, {"/etc/ssl/key.pem": own}, key, frozenset(addresses))

@@ -5,6 +5,7 @@ over at once and without a time-out, and a living run's never.
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ class Holder(NamedTuple):
 def this_process(host: str, boot_id: str) -> Holder:
     """Return this process as a lease's holder."""
     pid = os.getpid()
-    return Holder(host, pid, _start_and_state(pid)[0], boot_id)
+    return Holder(host, pid, _own_start(pid), boot_id)
 
 
 def lives(holder: Holder, host: str, boot_id: str) -> bool:
@@ -34,6 +35,12 @@ def lives(holder: Holder, host: str, boot_id: str) -> bool:
         return False
     started, state = _start_and_state(holder.pid)
     return started == holder.started and state not in _GONE
+
+
+@lru_cache(maxsize=1)
+def _own_start(pid: int) -> int:
+    """Return when this process started, read once: a forked child has a pid of its own."""
+    return _start_and_state(pid)[0]
 
 
 def _start_and_state(pid: int) -> tuple[int, str]:
