@@ -1,0 +1,80 @@
+"""Promise 1, 3, 4 and 5 in a thousand histories; and that the simulation sees a core that is wrong."""
+
+import pytest
+
+from danelaw.lifecycle import steps
+from simulation.mutants import MUTANTS, mutant, no_wait_but_invariants
+from simulation.scenarios import KINDS, Kind
+from simulation.simulation import Report, simulate
+
+SEEDS = 1000
+BATCH = 50
+CAUGHT_WITHIN = 80
+"""Seeds that a mutant may survive before it counts as unseen."""
+
+FAILED_ONCE: tuple[int, ...] = (95, 130, 142, 166, 211, 228, 2038)
+"""Seeds that showed a defect: what stands on disk, a lost answer, an empty generation 0, a server that is behind."""
+
+
+def _wrong(report: Report) -> str:
+    return "\n".join([str(report), *report.violations[:5]])
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_no_sender_ever_refuses_and_everything_ends_well(first: int) -> None:
+    checks = 0
+    for seed in range(first, first + BATCH):
+        report = simulate(seed)
+        assert not report.violations, _wrong(report)
+        assert report.days >= 365
+        assert report.renewals >= 3
+        checks += report.checks
+    assert checks > 1000
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_a_seed_that_failed_once_passes(seed: int) -> None:
+    report = simulate(seed)
+    assert not report.violations, _wrong(report)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_beginning_is_survived(kind: Kind) -> None:
+    for seed in range(5000, 5005):
+        report = simulate(seed, kind)
+        assert not report.violations, _wrong(report)
+        assert report.kind == kind
+
+
+def test_the_same_seed_is_the_same_history() -> None:
+    one, other = simulate(3), simulate(3)
+    assert (one.runs, one.crashes, one.steps, one.checks) == (other.runs, other.crashes, other.steps, other.checks)
+    assert one.faults == other.faults
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_core_is_caught(name: str) -> None:
+    survived = 0
+    for seed in range(CAUGHT_WITHIN):
+        with mutant(MUTANTS[name]()):
+            report = simulate(seed)
+        if report.violations:
+            return
+        survived += 1
+    pytest.fail(f"the mutant {name!r} survived {survived} seeds")
+
+
+def test_the_invariants_stop_a_gate_that_is_always_open() -> None:
+    for seed in range(CAUGHT_WITHIN):
+        with mutant(no_wait_but_invariants()):
+            report = simulate(seed)
+        if any("Activate is refused" in text for text in report.violations):
+            return
+    pytest.fail("no step was refused")
+
+
+def test_a_mutant_leaves_nothing_behind() -> None:
+    before = steps.go_live, steps.new_violations
+    with mutant(MUTANTS["no wait"]()):
+        assert steps.go_live is not before[0]
+    assert (steps.go_live, steps.new_violations) == before
