@@ -15,7 +15,7 @@ class JumpingClock:
     def __init__(self, now: datetime = datetime(2026, 11, 24, 12, tzinfo=UTC)) -> None:
         self._now = now
         self.slept: list[timedelta] = []
-        self.stopped: Exception | None = None  # raised in place of sleeping
+        self.stopped: BaseException | None = None  # raised in place of sleeping
 
     def now(self) -> datetime:
         return self._now
