@@ -445,6 +445,11 @@ class OwnerFact:
     first_at: datetime
     last_at: datetime
 
+    @property
+    def aliased(self) -> bool:
+        """Tell whether a CNAME leads from the owner name to where its records stand."""
+        return self.target not in {"", self.owner}
+
 
 @dataclass(frozen=True, slots=True)
 class Primary:

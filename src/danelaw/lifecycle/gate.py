@@ -138,10 +138,14 @@ def unreachable_now(facts: Facts, owner: str, now: datetime) -> tuple[Unreachabl
         if row.owner == owner and row.server in relevant and state is not None and row.last_at >= state.last_at
     }
     for server, reading in answered.items():
-        if server in relevant and server not in missed and state is not None and reading.last_at < state.last_at:
+        if server in relevant - missed.keys() and state is not None and _unasked(reading, state) and not state.aliased:
             why = "it was not asked"
             missed[server] = Unreachable(owner, server, why, reading.last_at, state.last_at)
     return tuple(missed[server] for server in sorted(missed))
+
+
+def _unasked(row: RRsetSeen, state: OwnerFact) -> bool:
+    return row.last_at < state.last_at
 
 
 def dropped_until(facts: Facts, owner: str, now: datetime) -> dict[str, datetime]:
@@ -172,19 +176,20 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
     relevant = relevant_servers(facts, owner, now)
     newest = latest_rows(rows)
     latest = {server: row for server, row in newest.items() if server in relevant}
-    dropped = dropped_until(facts, owner, now)
+    dropped, elsewhere = dropped_until(facts, owner, now), _elsewhere(facts, owner, latest)
     gone = {row.server: row for row in unreachable_now(facts, owner, now)}
     result = []
     for rdatas in sorted({row.rdatas for row in rows if row.rdatas}):
         sightings = [row for row in rows if row.rdatas == rdatas]
         wait = span(sightings, desired.lookup_margin)
-        serving = [server for server, row in latest.items() if row.rdatas == rdatas]
+        serving = [server for server, row in latest.items() if row.rdatas == rdatas and server not in elsewhere]
         lasting = [server for server in serving if server not in gone]
         if lasting:
             result.append(Held(owner, rdatas, None, f"{_names(lasting)} serves it"))
             continue
         last, caught_up, behind = _last_served(rows, sightings, relevant - set(gone))
         last = max([last, *(end for server, end in dropped.items() if _served_last(newest, server, rdatas))])
+        last = max([last, *(at for server, at in elsewhere.items() if _served_last(newest, server, rdatas))])
         end, signed_until = last + wait, _signed_until(sightings)
         why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
         if caught_up:
@@ -199,6 +204,14 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
             why = f"{_names(serving)} served it last and has not answered since {_instant(since)}"
         result.append(Held(owner, rdatas, end, why))
     return [item for item in result if item.until is None or item.until > now]
+
+
+def _elsewhere(facts: Facts, owner: str, latest: Mapping[str, RRsetSeen]) -> dict[str, datetime]:
+    """Return the servers that say by a CNAME that the records stand elsewhere now, with when that was first seen."""
+    state = owner_state(facts, owner)
+    if state is None or not state.aliased:
+        return {}
+    return {server: state.first_at for server, row in latest.items() if _unasked(row, state)}
 
 
 def _served_last(newest: Mapping[str, RRsetSeen], server: str, rdatas: tuple[TlsaRecord, ...]) -> bool:
