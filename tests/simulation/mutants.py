@@ -12,7 +12,9 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+from danelaw import lifecycle
 from danelaw.lifecycle import gate, records, steps
+from danelaw.lifecycle.sight import latest_rows
 from danelaw.model import Fact, Facts, OwnerLook
 from danelaw.run import act, look, prove
 
@@ -51,11 +53,12 @@ def new_ttl() -> list[Replacement]:
     real = gate.held
 
     def held(facts: Any, desired: Any, owner: str, now: Any) -> Any:
-        newest = gate.latest_rows(row for row in facts.rrsets if row.owner == owner)
+        newest = latest_rows(row for row in facts.rrsets if row.owner == owner)
         ttl = max((max(row.ttl, row.original_ttl) for row in newest.values()), default=0)
 
         def span(*_: Any, **__: Any) -> timedelta:
-            return timedelta(seconds=ttl) + desired.lookup_margin
+            wait: timedelta = timedelta(seconds=ttl) + desired.lookup_margin
+            return wait
 
         with patch.object(gate, "span", span):
             return real(facts, desired, owner, now)
@@ -65,7 +68,7 @@ def new_ttl() -> list[Replacement]:
 
 def one_server() -> list[Replacement]:
     """Believe the first server that is asked."""
-    real = look.see_owner
+    real = lifecycle.see_owner
 
     def see_owner(facts: Facts, seen: OwnerLook, at: datetime) -> list[Fact]:
         servers = dict(list(seen.servers.items())[:1])
@@ -101,8 +104,13 @@ def believe_the_reload() -> list[Replacement]:
 
 
 def presented_only() -> list[Replacement]:
-    """Forget what is on disk: only what was presented counts as live."""
-    return [BLIND, (records, "standing_at", nothing)]
+    """Withdraw what only the files on disk still need, whatever is proven."""
+
+    def as_it_is(case: Any, swap: Any) -> Any:
+        del case
+        return swap
+
+    return [BLIND, (records, "standing_at", nothing), (steps, "_kept_while_unproven", as_it_is)]
 
 
 MUTANTS: Mapping[str, Callable[[], list[Replacement]]] = {

@@ -115,7 +115,8 @@ def build(seed: int, kind: Kind | None = None) -> World:
 
     host = SimHost(_fork(rng), timeline, faults, {"/etc/ssl/key.pem": own}, key, frozenset(addresses))
     web = WebServer(faults)
-    zone = Zone(_fork(rng), timeline, faults, _servers(rng))
+    hidden = rng.random() < 0.3
+    zone = Zone(_fork(rng), timeline, faults, _servers(rng, hidden=hidden), hidden=hidden)
     before = _before(begins, rng, old, own, other)
     desired, foreign, prunable = _desired(begins, rng, endpoints, before, adopted=adopted)
     ttl = rng.choice((60, 300, 3600, 86400))
@@ -156,12 +157,13 @@ def _fork(rng: Random) -> Random:
     return Random(rng.getrandbits(64))  # noqa: S311 (nothing secret)
 
 
-def _servers(rng: Random) -> list[NameServer]:
-    """Draw a primary and its secondaries; the first is the one that takes updates."""
+def _servers(rng: Random, *, hidden: bool) -> list[NameServer]:
+    """Draw a primary and its secondaries; the first is the one that takes updates, and no NS names it where hidden."""
+    all_capped = rng.choice((60, 600)) if hidden and rng.random() < 0.5 else None
     servers = [NameServer("192.0.2.53", (0, 0))]
     for number in range(rng.choice((1, 1, 2, 3))):
         lag = rng.choice(((0.05, 2), (0.05, 60), (30, 900), (600, 7200)))
-        cap = rng.choice((60, 600)) if rng.random() < 0.15 else None
+        cap = rng.choice((60, 600)) if rng.random() < 0.15 else all_capped
         upstream = servers[-1] if number and rng.random() < 0.3 else None
         servers.append(NameServer(f"198.51.100.{number + 1}", lag, cap, upstream))
     return servers

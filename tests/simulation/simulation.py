@@ -157,7 +157,7 @@ class Simulation:
         report.renewals = len(world.authority.issued)
         report.faults = world.faults.counts
         judge = Judge(world.desired.lookup_margin)
-        served = [row for server in world.zone.servers for row in server.served]
+        served = [row for server in world.zone.listed for row in server.served]
         shown = [row for service in world.services for row in service.shown]
         report.violations.extend(str(refusal) for refusal in judge.refusals(served, shown, now))
         report.checks = judge.checks

@@ -97,13 +97,15 @@ class NameServer:
 class Zone:
     """The primary with its history, and the servers that the NS records name."""
 
-    def __init__(self, rng: Random, timeline: Timeline, faults: Faults, servers: Sequence[NameServer]) -> None:
+    def __init__(
+        self, rng: Random, timeline: Timeline, faults: Faults, servers: Sequence[NameServer], *, hidden: bool
+    ) -> None:
         self._rng = rng
         self._timeline = timeline
         self._faults = faults
         self.primary = servers[0]
         self.servers = list(servers)
-        self.listed = list(servers)
+        self.listed = list(servers[1:] if hidden else servers)
         self.removed_by_danelaw: list[tuple[str, TlsaRecord]] = []
         self.added_by_danelaw: set[tuple[str, TlsaRecord]] = set()
         timeline.at(START + RESIGN * rng.random(), self._resign)
@@ -117,9 +119,10 @@ class Zone:
             server.note(START)
 
     def remember(self, owner: str, rdatas: Records, ttl: int, end: datetime) -> None:
-        """Let an RRset have stood at the primary before the simulation began."""
+        """Let an RRset have stood at a server before the simulation began."""
         rrset = RRset(rdatas, ttl, START + VALIDITY, START)
-        self.primary.served.append(Served(owner, self.primary.address, rrset, ttl, end - VALIDITY, end))
+        server = self.listed[0]
+        server.served.append(Served(owner, server.address, rrset, ttl, end - VALIDITY, end))
 
     def rrset(self, owner: str) -> RRset | None:
         return self.primary.version.get(owner)
@@ -201,7 +204,7 @@ class SimDnsView:
     def _look(self, owner: str, known: Sequence[Server]) -> OwnerLook:
         if self._faults.strikes("no look at DNS succeeds", 0.01):
             return OwnerLook(owner, ZONE, owner, {}, (), problem="the zone's servers cannot be found")
-        listed = [server.address for server in self._zone.listed]
+        listed = [server.address for server in self._zone.listed]  # senders and we ask these; a hidden primary nobody
         now = self._timeline.now
         dropped = {
             row.server
