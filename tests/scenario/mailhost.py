@@ -57,6 +57,7 @@ class MailHost(Site):
         self,
         *,
         host: str = "mail",
+        name: str | None = None,
         adopt: bool = True,
         ports: Sequence[int] = (25,),
         prove: Sequence[str] | None = None,
@@ -98,7 +99,7 @@ server = "{server}"
 tsig_key = "{tsig or world.keys["hmac-sha256"].pair}"
 
 [certificate."{self.zone}"]
-names = ["{self.host}"]
+names = ["{name or self.host}"]
 {key}
 http01 = {{ webroot = "{world.apache.webroot}" }}
 

@@ -226,7 +226,7 @@ def _obstacle(facts: Facts, owner: str) -> Hold | None:
     if state.security == "bogus":
         return Hold("bogus", owner, f"DNSSEC of {owner} is bogus: {state.why}", "mend the zone's signatures or its DS")
     if state.host_wildcard:
-        host = owner.split(".", 2)[2]
+        host = owner.split(".", 2)[2].rstrip(".")
         return Hold(
             "wildcard-host",
             owner,

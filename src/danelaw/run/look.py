@@ -23,6 +23,7 @@ from danelaw.model import (
     Silent,
     TlsaRecord,
 )
+from danelaw.names import is_address, parse_host_port
 from danelaw.run.rings import Rings
 
 ALGORITHMS: tuple[KeyAlgorithm | None, ...] = (None, "rsa", "ecdsa")
@@ -121,11 +122,12 @@ def _primaries(
 
 
 def my_addresses(desired: Desired, rings: Rings) -> frozenset[str]:
-    """Return the addresses that are this host's: its interfaces', `[connect]`'s, and those that `addresses` names."""
+    """Return the addresses that are this host's: its interfaces', both sides of `[connect]`, and those of `addresses`."""
     named = (address for deployment in deployments_of(desired) for address in deployment.addresses)
     targets = (address for address, _ in rings.connect.values())
+    sources = (host for host in (parse_host_port(key)[0] for key in rings.connect) if is_address(host))
     pinned = (endpoint.connect for endpoint in endpoints_of(desired) if endpoint.connect)
-    return rings.host.addresses() | frozenset(named) | frozenset(targets) | frozenset(pinned)
+    return rings.host.addresses() | frozenset([*named, *targets, *sources, *pinned])
 
 
 def places_of(rings: Rings, endpoint: Endpoint) -> Places:
