@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from danelaw.cli.terminal import write_line
 from danelaw.config import Config, load
 from danelaw.errors import ConfigError, DanelawError, InputError, LeaseHeld, Stopped
 from danelaw.run.rings import Around, Event, nothing
@@ -78,24 +79,14 @@ def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], I
         json.dump(value, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    style = _styled if sys.stdout.isatty() else str
     for line in lines(value):
         if arguments.quiet and arguments.command in {"apply", "recover"} and not line.startswith(LOUD):
             continue
-        sys.stdout.write(f"{style(line)}\n")
+        write_line(sys.stdout, line)
 
 
 LOUD = ("HOLD", "      to do", "FAILED")
 """How lines begin that ``-q`` prints all the same."""
-
-COLOURS = {"HOLD": "33", "FAILED": "31", "lost": "33", "next": "36", "done": "32", "now": "1"}
-
-
-def _styled(line: str) -> str:
-    """Colour a line by its first word, on a terminal only."""
-    head = line.split(maxsplit=1)[0] if line.strip() else ""
-    colour = COLOURS.get(head)
-    return f"\x1b[{colour}m{head}\x1b[0m{line[len(head) :]}" if colour and line.startswith(head) else line
 
 
 def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
@@ -109,7 +100,7 @@ def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
         line = f"{mark}  {event.at:%H:%M:%S}  {event.text}"
         # Whoever reads may have gone (`| head`), the log's disk be full: that is not to end a run in the middle.
         with suppress(OSError):
-            out.write(f"{_styled(line) if out.isatty() else line}\n")
+            write_line(out, line)
             out.flush()
 
     return listen
@@ -162,7 +153,7 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
         _warn(arguments, world.warnings)
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:
-            keep_agenda(config, world.rings, world.store, outcome.rest)
+            keep_agenda(config, world.rings, world.store, outcome)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
     _print(arguments, outcome_json(outcome, said), outcome_lines)
     return outcome.exit_status

@@ -1,0 +1,45 @@
+"""Lines on a terminal: wrapped below their own text and coloured by their first word. Elsewhere they are as they are."""
+
+import shutil
+import textwrap
+from typing import TextIO
+
+COLOURS = {"HOLD": "33", "FAILED": "31", "lost": "33", "next": "36", "done": "32", "now": "1", "note": "35"}
+
+NARROW = 60
+"""Columns below which nothing is wrapped."""
+
+
+def write_line(out: TextIO, line: str) -> None:
+    """Write one line, for a person where one looks on."""
+    if out.isatty():
+        line = _coloured(_wrapped(line, shutil.get_terminal_size().columns))
+    out.write(f"{line}\n")
+
+
+def _wrapped(line: str, columns: int) -> str:
+    """Break a line at spaces, its continuation indented to where the text after the last double space begins."""
+    if len(line) <= columns or columns < NARROW:
+        return line
+    indent = line.find("  ", 1) + 2 if "  " in line[1:24] else 0
+    while indent < len(line) and line[indent] == " ":
+        indent += 1
+    second = line.find("  ", indent, indent + 12)
+    indent = min(second + 2 if second >= 0 else indent, columns // 3)
+    return "\n".join(
+        textwrap.wrap(
+            line,
+            columns,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+            replace_whitespace=False,
+        )
+    )
+
+
+def _coloured(line: str) -> str:
+    head = line.split(maxsplit=1)[0] if line.strip() else ""
+    colour = COLOURS.get(head)
+    return f"\x1b[{colour}m{head}\x1b[0m{line[len(head) :]}" if colour and line.startswith(head) else line
