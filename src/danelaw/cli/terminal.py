@@ -1,4 +1,4 @@
-"""Lines on a terminal: wrapped below their own text and coloured by their first word. Elsewhere they are as they are."""
+"""Lines on a terminal: wrapped below their own text, coloured by their first word. Elsewhere they are as they are."""
 
 import shutil
 import textwrap
