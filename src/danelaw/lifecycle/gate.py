@@ -116,11 +116,14 @@ def span(rows: Iterable[RRsetSeen], margin: timedelta, history: timedelta | None
 
 
 def relevant_servers(facts: Facts, owner: str, now: datetime) -> frozenset[str]:
-    """Return the servers listed by NS now, and those dropped less than the NS TTL ago."""
+    """Return the servers listed by NS now, those dropped within the NS TTL, and those that the route was lost to."""
     listed = [row for row in facts.servers if row.owner == owner]
-    newest = max((row.last_at for row in listed), default=None)
+    newest, state = max((row.last_at for row in listed), default=None), owner_state(facts, owner)
+    routeless = state.left_out if state else ()
     return frozenset(
-        row.server for row in listed if row.last_at == newest or row.last_at + timedelta(seconds=row.ns_ttl) > now
+        row.server
+        for row in listed
+        if row.last_at == newest or row.server in routeless or row.last_at + timedelta(seconds=row.ns_ttl) > now
     )
 
 

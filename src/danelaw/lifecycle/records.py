@@ -249,9 +249,10 @@ def _agreement(
     """Tell whether every server and the validated view agree with what stands at the primary (promise 5)."""
     state = owner_state(facts, owner)
     rows = [row for row in facts.rrsets if row.owner == owner]
-    relevant = relevant_servers(facts, owner, now)
+    routeless = set(state.left_out) if state else set()  # is named, and nothing to wait for
+    relevant = relevant_servers(facts, owner, now) - routeless
     late = sorted(s for s, row in latest_rows(rows).items() if s in relevant and row.rdatas != tuple(base))
-    missing = unreachable_now(facts, owner, now)
+    missing = [row for row in unreachable_now(facts, owner, now) if row.server in relevant]
     late += [row.server for row in missing if row.server not in late]
     if late:
         since = min([row.first_at for row in missing] or [_stands_since(facts, owner, base)])
