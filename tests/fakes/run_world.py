@@ -57,7 +57,7 @@ def certificate(name: str = NAME, host: str = HOST, path: str = "/etc/ssl/mail.p
     endpoint = Endpoint(host, 25, "smtp")
     return CertificateSpec(
         name=name,
-        names=(HOST,),
+        names=(host,),
         ca="ca",
         http01=Http01(listen=(("192.0.2.25", 80),)),
         claims=(TlsaClaim(name, endpoint, (RecordSpec(3, 1, 1),), "home", 3600),),
@@ -123,7 +123,7 @@ class Zone:
 class Services:
     """`model.Prober`: what each address presents; nothing: it refuses the connection."""
 
-    def __init__(self, presents: Callable[[], Chain | None]) -> None:
+    def __init__(self, presents: Callable[[str], Chain | None]) -> None:
         self.presents = presents
         self.silent: set[str] = set()
         self.asked: list[ProbeRequest] = []
@@ -133,7 +133,7 @@ class Services:
         return [self._result(request) for request in requests]
 
     def _result(self, request: ProbeRequest) -> ProbeResult:
-        chain = self.presents()
+        chain = self.presents(request.endpoint.host)
         if chain is None or request.address in self.silent:
             return ProbeResult(request, (), problem="connection refused")
         if request.algorithm not in {None, chain.algorithm}:
@@ -147,6 +147,8 @@ class Machine:
 
     now: Callable[[], datetime]
     live_chain: Chain | None = None
+    live_chains: dict[str, Chain | None] = field(default_factory=dict)
+    """By host, what was put live since; before it, ``live_chain``."""
     failing: set[tuple[str, ...]] = field(default_factory=set)
     ran: list[tuple[str, ...]] = field(default_factory=list)
     disk: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -180,7 +182,8 @@ class Machine:
     def activate(self, deployment: Deployment, generation: Generation) -> None:
         if not self.forgets:
             self.disk[deployment.id] = dict(generation.files)
-            self.live_chain = self.staged[deployment.id, generation.n]
+            chain = self.staged[deployment.id, generation.n]
+            self.live_chains |= dict.fromkeys((endpoint.host for endpoint in deployment.endpoints), chain)
 
     def live(self, deployment: Deployment) -> Mapping[str, str]:
         return self.disk.get(deployment.id, {})
@@ -211,10 +214,11 @@ class Ca:
     status: dict[str, str] = field(default_factory=dict)
     opens_as: str = "pending"
     revoked: list[tuple[bytes, int]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
 
     def open(self, names: Sequence[str], csr_der: bytes) -> OrderState:
-        del names
         url = f"https://ca.test/order/{len(self.status) + 1}"
+        self.names[url] = names[0]
         self.status[url] = self.opens_as
         return self._state(OrderState(url, "pending", csr_der))
 
@@ -232,7 +236,7 @@ class Ca:
         elif now == "ready":
             self.status[order.url] = "valid"
         else:
-            return replace(order, chain_pem=chain_pem(chain_of(HOST)))
+            return replace(order, chain_pem=chain_pem(chain_of(self.names[order.url])))
         return self._state(order)
 
     def revoke(self, leaf_der: bytes, reason: int) -> None:
@@ -260,7 +264,7 @@ class MailWorld:
         self.store = SqliteStore(":memory:", self.clock, "h")
         self.zone = Zone()
         self.host = Machine(self.clock.now, live_chain=old)
-        self.services = Services(lambda: self.host.live_chain)
+        self.services = Services(lambda host: self.host.live_chains.get(host, self.host.live_chain))
         self.ca = Ca()
         self.solver = MemorySolver()
         self.told: list[Event] = []

@@ -59,10 +59,14 @@ def subject_of(step: Step) -> str:
             return step.deployment
 
 
-def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str | None:
-    """Carry out a step; return its failure in words, None where it worked."""
+NO_CHANGE = "it was done, and the next look shows no change"
+
+
+def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[EffectOutcome, str | None]:
+    """Carry out a step; return how it ended, and its failure in words where it failed."""
     rings.tell("step", f"{describe(step)}: {step.why}", step)
-    effect = rings.store.begin(KINDS[type(step)], subject_of(step), _detail(step), rings.clock.now())
+    detail = _detail(step, _spec(desired, step))
+    effect = rings.store.begin(KINDS[type(step)], subject_of(step), detail, rings.clock.now())
     made: Sequence[Fact] = ()
     outcome: EffectOutcome = "done"
     failure, retry_at = None, None
@@ -83,12 +87,22 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str | None:
             outcome, evidence = "failed", failure
     rings.store.end(effect, outcome, evidence, rings.clock.now(), made, retry_at)
     rings.tell(outcome, evidence, step)
-    return failure if outcome == "failed" else None
+    return outcome, failure if outcome == "failed" else None
+
+
+def came_to_nothing(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str:
+    """Store that a step which was done has changed nothing, as a failed try: it is backed off from like any other."""
+    now = rings.clock.now()
+    effect = rings.store.begin(KINDS[type(step)], subject_of(step), _detail(step, _spec(desired, step)), now)
+    made = [_failed(facts, step, now)] if isinstance(step, Reload | Prove) else []
+    rings.store.end(effect, "failed", NO_CHANGE, rings.clock.now(), made)
+    rings.tell("failed", NO_CHANGE, step)
+    return f"{describe(step)}: {NO_CHANGE}"
 
 
 def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[Sequence[Fact], str, str | None]:
     """Change the world; return the facts made, the evidence, and the failure that is a result and not an error."""
-    spec = _spec(desired, facts, step)
+    spec = _spec(desired, step)
     match step:
         case TakeKey():
             key = rings.host.take_key(spec)
@@ -167,8 +181,7 @@ def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[S
     seen, evidence, failure = prove(desired, rings, deployment_of(desired, step), chain_of(facts, generation))
     now = rings.clock.now()
     if failure:
-        failed = replace(generation, failed_at=now, tries=generation.tries + 1)
-        return [*seen, failed], failure, failure
+        return [*seen, _failed(facts, step, now)], failure, failure
     return [*seen, replace(generation, proven_at=now, tries=0)], evidence, None
 
 
@@ -180,31 +193,35 @@ def _after_failure(rings: Rings, facts: Facts, step: Step, error: DanelawError) 
     """
     if isinstance(step, Publish) and isinstance(error, RetryLater):
         return [row for row in own_records_after(rings, facts, step) if not row.withdrawn_at]
-    if not isinstance(step, Reload):
-        return ()
+    return [_failed(facts, step, rings.clock.now())] if isinstance(step, Reload) else ()
+
+
+def _failed(facts: Facts, step: Reload | Prove, at: datetime) -> Generation:
     generation = _generation(facts, step)
-    return [replace(generation, failed_at=rings.clock.now(), tries=generation.tries + 1)]
+    return replace(generation, failed_at=at, tries=generation.tries + 1)
 
 
 def _generation(facts: Facts, step: Activate | Reload | Prove) -> Generation:
     return next(row for row in facts.generations if (row.deployment, row.n) == (step.deployment, step.n))
 
 
-def _spec(desired: Desired, facts: Facts, step: Step) -> CertificateSpec:
-    del facts
+def _spec(desired: Desired, step: Step) -> CertificateSpec:
     if isinstance(step, Publish):
         return next(spec for spec in desired.certificates if any(c.endpoint.owner == step.owner for c in spec.claims))
     return next(spec for spec in desired.certificates if spec.name == step.certificate)
 
 
-def _detail(step: Step) -> str:
-    """Return what recovery needs to know of a step that may or may not have happened."""
+def _detail(step: Step, spec: CertificateSpec) -> str:
+    """Return what recovery needs to know of a step that may or may not have happened, and whose lease it needs."""
+    detail: dict[str, object] = {"certificate": spec.name}
     if isinstance(step, Publish):
-        shown = {"expected": [str(r) for r in step.expected], "wanted": [str(r) for r in step.wanted]}
-        return json.dumps({"target": step.target, "publisher": step.publisher, "ttl": step.ttl, **shown})
-    if isinstance(step, TakeKey | Obtain):
-        return json.dumps({"why": step.why})
-    return json.dumps({"n": step.n})
+        records = {"expected": [str(r) for r in step.expected], "wanted": [str(r) for r in step.wanted]}
+        detail |= {"target": step.target, "publisher": step.publisher, "ttl": step.ttl, **records}
+    elif isinstance(step, TakeKey | Obtain):
+        detail["why"] = step.why
+    else:
+        detail["n"] = step.n
+    return json.dumps(detail)
 
 
 def describe(step: Step) -> str:

@@ -14,6 +14,7 @@ from danelaw.model import (
     Authority,
     CertificateSpec,
     ChainFact,
+    Desired,
     Effect,
     Fact,
     Facts,
@@ -58,11 +59,28 @@ def obtain(rings: Rings, facts: Facts, spec: CertificateSpec, key: KeyFact) -> t
                 return _obtained(rings, facts, spec, row, order.chain_pem)
             order = _advance(rings, authority, spec, order)
     except (RetryLater, Refused) as error:
-        # What the CA judged is over; what it never answered is carried on at the next try.
-        if isinstance(error, Refused) or order.status == "invalid":
+        if _is_over(authority, order, error):
             rings.store.record([replace(row, closed_at=rings.clock.now(), problem=str(error))])
         raise
     raise Refused(f"the CA moved the order for {spec.name} {TURNS} times without an end; report this to the CA")
+
+
+def _is_over(authority: Authority, order: OrderState, error: DanelawError) -> bool:
+    """Tell whether an order is of no use any more: the CA judged it, and not something here was amiss.
+
+    What went wrong before the CA had its say (a webroot that is missing, a port that is taken) leaves the order open,
+    and so does silence: the next try carries it on. A refusal of what a proven order asks for, its CSR, is final.
+    """
+    if order.status == "invalid":
+        return True
+    if not isinstance(error, Refused):
+        return False
+    if order.status != "pending":
+        return True
+    try:
+        return authority.advance(order, None).status == "invalid"
+    except DanelawError:
+        return False
 
 
 def _order(
@@ -90,7 +108,8 @@ def _order(
 def _advance(rings: Rings, authority: Authority, spec: CertificateSpec, order: OrderState) -> OrderState:
     """Take the order one status further; what is ready or valid already needs no listener and no stopped server."""
     if order.status == "invalid":
-        raise RetryLater(f"the CA gave up the order for {spec.name}; a new one is opened at the next try")
+        why = f" ({order.problem})" if order.problem else ""
+        raise RetryLater(f"the CA gave up the order for {spec.name}{why}; a new one is opened at the next try")
     if order.status != "pending":
         rings.tell("progress", f"{spec.name}: the order is {order.status}")
         return authority.advance(order, None)
@@ -107,7 +126,8 @@ def in_challenge_window(rings: Rings, spec: CertificateSpec, check: Callable[[],
     """Run ``pre_challenge``, then ``check``, then ``post_challenge``, whatever happens in between."""
     if spec.pre_challenge is None or spec.post_challenge is None:
         return check()
-    owed = json.dumps({"argv": spec.post_challenge, "seconds": spec.timeout.total_seconds()})
+    argv, seconds = spec.post_challenge, spec.timeout.total_seconds()
+    owed = json.dumps({"certificate": spec.name, "argv": argv, "seconds": seconds})
     window = rings.store.begin(WINDOW, spec.name, owed, rings.clock.now())
     try:
         try:
@@ -124,10 +144,16 @@ def in_challenge_window(rings: Rings, spec: CertificateSpec, check: Callable[[],
     return order
 
 
-def pay_owed(rings: Rings, effect: Effect) -> None:
-    """Run the ``post_challenge`` that an interrupted run owes. Raises `RetryLater`."""
+def pay_owed(rings: Rings, desired: Desired, effect: Effect) -> None:
+    """Run the ``post_challenge`` that an interrupted run owes: the config's, which may have been mended since.
+
+    Where the config has none (any more), the one that was stored. Raises `RetryLater`.
+    """
     owed = json.loads(effect.detail)
     argv, timeout = tuple(owed["argv"]), timedelta(seconds=owed["seconds"])
+    spec = next((spec for spec in desired.certificates if spec.name == effect.subject), None)
+    if spec is not None and spec.post_challenge is not None:
+        argv, timeout = spec.post_challenge, spec.timeout
     try:
         _pay(rings, effect.id, argv, timeout)
     except Stopped as stop:

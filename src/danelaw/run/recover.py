@@ -1,19 +1,36 @@
 """What an interrupted run owes, first thing in every run: a stopped web server, the truth about half-done effects."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from danelaw import dane
-from danelaw.errors import DanelawError, Lost, RetryLater
-from danelaw.model import Deployment, Effect, Facts, Publish
+from danelaw.errors import DanelawError, Lost, RetryLater, StateCorrupt
+from danelaw.model import Deployment, Desired, Effect, Facts, Publish
 from danelaw.run.act import after_all, own_records_after, went_live
+from danelaw.run.look import deployments_of
 from danelaw.run.obtain import WINDOW, pay_owed
 from danelaw.run.revoke import REVOCATION, finish
 from danelaw.run.rings import Rings
 
 
-def recover(rings: Rings, subjects: frozenset[str], deployments: Sequence[Deployment] = ()) -> list[str]:
-    """Do what is owed to these subjects, whose lease is held; return what failed, in words.
+def certificate_of(effect: Effect) -> str:
+    """Return the certificate under whose lease an effect was begun; where none is stored, its subject."""
+    detail = json.loads(effect.detail)
+    return str(detail.get("certificate", effect.subject)) if isinstance(detail, dict) else effect.subject
+
+
+def open_effects(facts: Facts) -> list[Effect]:
+    """Return the effects that have begun and not ended, the oldest first."""
+    return [effect for effect in facts.effects if effect.ended_at is None]
+
+
+def is_owed(effect: Effect) -> bool:
+    """Tell whether an open effect is a web server that may be stopped."""
+    return effect.kind == WINDOW and effect.ended_at is None
+
+
+def recover(rings: Rings, desired: Desired, ours: Callable[[Effect], bool]) -> list[str]:
+    """Do what the open effects that are ``ours`` owe, whose lease is held; return what failed, in words.
 
     A crash is no failed try. A web server that was stopped is started. Of an update that was on its way the primary is
     asked whether it arrived, of a generation that was to go live the files; a revocation is carried out. Everything
@@ -21,21 +38,23 @@ def recover(rings: Rings, subjects: frozenset[str], deployments: Sequence[Deploy
     """
     failed = []
     facts = rings.store.snapshot()
-    for effect in facts.effects:
-        if effect.ended_at is not None or effect.subject not in subjects:
+    for effect in open_effects(facts):
+        if not ours(effect):
             continue
         try:
             if effect.kind == WINDOW:
-                rings.tell("progress", f"{effect.subject}: an interrupted run left its post_challenge to be run")
-                pay_owed(rings, effect)
+                rings.tell("progress", f"{effect.subject}: its post_challenge is still to be run")
+                pay_owed(rings, desired, effect)
             elif effect.kind == "publish":
                 _settle_publication(rings, facts, effect)
             elif effect.kind == "activate":
-                _settle_going_live(rings, facts, effect, deployments)
+                _settle_going_live(rings, facts, effect, deployments_of(desired))
             elif effect.kind == REVOCATION:
                 finish(rings, facts, effect)
             else:
                 rings.store.end(effect.id, "interrupted", "the run was interrupted", rings.clock.now())
+        except StateCorrupt:
+            raise
         except DanelawError as error:
             failed.append(f"{effect.subject}: {error}")
     return failed
@@ -63,10 +82,15 @@ def _settle_publication(rings: Rings, facts: Facts, effect: Effect) -> None:
     except Lost as error:
         raise RetryLater(str(error)) from error
     added, gone = set(step.wanted) - set(step.expected), set(step.expected) - set(step.wanted)
-    if added <= set(rdatas) and not gone & set(rdatas):
-        rings.store.end(effect.id, "done", "seen at the primary", now, own_records_after(rings, facts, step))
+    # An update arrives whole or not at all (RFC 2136 section 3.7): any part that is seen shows that all of it did, and
+    # that somebody has changed the rest since. What is not there is not ours, and what is there stays so.
+    made = [
+        row for row in own_records_after(rings, facts, step) if (row.record in rdatas) is (row.withdrawn_at is None)
+    ]
+    if added & set(rdatas) or not (added or gone & set(rdatas)):
+        rings.store.end(effect.id, "done", "seen at the primary", now, made)
     else:
-        rings.store.end(effect.id, "interrupted", "it did not arrive", now)
+        rings.store.end(effect.id, "interrupted", "it did not arrive", now, made)
 
 
 def _settle_going_live(rings: Rings, facts: Facts, effect: Effect, deployments: Sequence[Deployment]) -> None:

@@ -1,18 +1,18 @@
 """Look, decide, act, look again: until everything rests."""
 
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from danelaw.config import Config
-from danelaw.errors import InputError
+from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
-from danelaw.model import Desired, Fact, Hold, Intent, Rest, Step, Wait
-from danelaw.run.act import act
-from danelaw.run.look import deployments_of, look
-from danelaw.run.recover import recover
+from danelaw.model import Desired, Effect, Fact, Facts, Hold, Intent, Rest, Step, Wait
+from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
+from danelaw.run.look import look
+from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import stat_file
@@ -25,6 +25,12 @@ PATIENCE = timedelta(seconds=30)
 
 LONG = timedelta(seconds=2)
 """A wait that is announced."""
+
+PAY_AGAIN = timedelta(minutes=1)
+"""How soon a `post_challenge` that failed is tried again: meanwhile a web server is down."""
+
+MOST_STEPS = 20
+"""So many steps a certificate, owner name and deployment in one run; a way to rest takes five or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,93 +47,232 @@ class Options:
 def apply(desired: Desired, rings: Rings, options: Options = Options()) -> Outcome:
     """Do all that is safe now; return what was done and what is left.
 
-    Raises `LeaseHeld` where another run is at work.
+    Components do not wait for each other: what one fails at is said at the end, and the others are served. Raises
+    `LeaseHeld` where other runs are at work on all of them.
     """
     _check_names(desired, options.names)
     if options.force_renewal:
         rings.store.record(_intents(desired, options, rings.clock.now()))
-    forgive = rings.clock.now() if options.retry_now else None
-    taken: list[Step] = []
-    failed = list(_recover_orphans(desired, rings))
-    parts = components(desired, options.names)
-    rests: dict[int, Rest] = {}
-    open_parts = set(range(len(parts)))
-    patience = {number: rings.clock.now() + PATIENCE for number in open_parts}
-    recovered: set[int] = set()
-    while open_parts:
-        for number in sorted(open_parts):
-            with _lease(rings, parts[number]):
-                if number not in recovered:
-                    failed.extend(recover(rings, subjects(parts[number]), deployments_of(parts[number])))
-                    recovered.add(number)
-                facts = look(parts[number], rings)
-                answer = next_step(parts[number], facts, rings.clock.now(), rings.chance, forgive)
-                if isinstance(answer, Rest):
-                    rests[number] = answer
-                    open_parts.discard(number)
-                    continue
-                taken.append(answer)
-                failure = act(parts[number], rings, facts, answer)
-                if failure:
-                    failed.append(failure)
-                patience[number] = rings.clock.now() + PATIENCE
-        if not open_parts:
-            open_parts = _sleep(rings, rests, options, patience)
-    return Outcome(tuple(taken), tuple(failed), _joined(rests.values()))
-
-
-def _sleep(rings: Rings, rests: dict[int, Rest], options: Options, patience: dict[int, datetime]) -> set[int]:
-    """Sleep until the next wait worth staying for ends; return the parts to look at again, none: the run is over."""
-    now = rings.clock.now()
-    ends: dict[int, Wait] = {}
-    for number, rest in rests.items():
-        worth = [
-            wait
-            for wait in rest.waits
-            if (options.wait and wait.code not in {"renewal", "backoff"})
-            or (wait.code in SETTLING and wait.until <= patience[number])
-        ]
-        if worth:
-            ends[number] = min(worth, key=lambda wait: wait.until)
-    if not ends:
-        return set()
-    first = min(ends.values(), key=lambda wait: wait.until)
-    if first.until - now > LONG:
-        rings.tell("progress", f"waiting until {first.until:%Y-%m-%d %H:%M:%SZ}: {first.why}")
-    rings.clock.sleep_until(first.until)
-    return {number for number, wait in ends.items() if wait.until <= first.until}
+    run = _Run(desired, rings, options)
+    run.recover()
+    while True:
+        run.pay()
+        for part in run.parts:
+            if part.is_open:
+                run.turn(part)
+        if not any(part.is_open for part in run.parts) and not run.sleep():
+            break
+    run.raise_if_held()
+    rests = [part.rest for part in run.parts if part.rest is not None]
+    return Outcome(tuple(run.taken), tuple(dict.fromkeys(run.failed)), _joined(rests))
 
 
 def run_recover(desired: Desired, rings: Rings) -> list[str]:
-    """Do only what an interrupted run owes; return what failed."""
-    failed = list(_recover_orphans(desired, rings))
-    for part in components(desired):
-        with _lease(rings, part):
-            failed.extend(recover(rings, subjects(part), deployments_of(part)))
-    return failed
+    """Do only what an interrupted run owes; return what failed. Raises `LeaseHeld` as `apply` does."""
+    run = _Run(desired, rings, Options())
+    run.recover()
+    run.raise_if_held()
+    return [*run.failed, *(str(part.held) for part in run.parts if part.held)]
 
 
-def _recover_orphans(desired: Desired, rings: Rings) -> Sequence[str]:
-    """Do what is owed to certificates that have left the config."""
-    known = subjects(desired)
-    orphans = {e.subject for e in rings.store.snapshot().effects if e.ended_at is None and e.subject not in known}
-    failed: list[str] = []
-    for subject in sorted(orphans):
-        with rings.store.lease(subject):
-            failed.extend(recover(rings, frozenset({subject})))
-    return failed
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A component in one run: ``rest`` is how it came to rest, ``is_open`` whether it is looked at (again).
+
+    ``done`` is the step that was carried out last and worked, ``stuck`` are those that worked and changed nothing.
+    """
+
+    desired: Desired
+    patience: datetime
+    rest: Rest | None = None
+    is_open: bool = True
+    recovered: bool = False
+    held: LeaseHeld | None = None
+    pay_at: datetime | None = None
+    done: Step | None = None
+    stuck: set[Step] = field(default_factory=set)
+    steps: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of its certificates, in the order in which their leases are taken."""
+        return tuple(sorted(spec.name for spec in self.desired.certificates))
+
+    def owns(self, effect: Effect) -> bool:
+        """Tell whether an effect belongs to this component: begun under its lease, or (stored of old) about it."""
+        certificate = certificate_of(effect)
+        return certificate in self.names or (certificate == effect.subject and effect.subject in subjects(self.desired))
+
+    def owes(self, effect: Effect) -> bool:
+        """Tell whether an effect is a web server of this component that may be stopped."""
+        return is_owed(effect) and self.owns(effect)
+
+    @property
+    def most_steps(self) -> int:
+        """Return how many steps a run may take in it."""
+        return MOST_STEPS * len(subjects(self.desired))
 
 
-def _lease(rings: Rings, part: Desired) -> ExitStack:
+class _Run:
+    """One run: its components, what was done and what failed."""
+
+    def __init__(self, desired: Desired, rings: Rings, options: Options) -> None:
+        now = rings.clock.now()
+        self._desired = desired
+        self._rings = rings
+        self._options = options
+        self._forgive = now if options.retry_now else None
+        self._held: list[LeaseHeld] = []
+        self._had_a_lease = False
+        self._told: Wait | None = None
+        self.parts = [_Part(part, now + PATIENCE) for part in components(desired, options.names)]
+        self.taken: list[Step] = []
+        self.failed: list[str] = []
+
+    def recover(self) -> None:
+        """Do what interrupted runs owe, in every component before anything else is done in any."""
+        self._recover_orphans()
+        for part in self.parts:
+            try:
+                with self._apart(part), self._lease(part):
+                    self._recover(part)
+            except LeaseHeld as held:
+                part.held = held  # its turn asks once more
+
+    def _recover(self, part: _Part) -> None:
+        part.held = None
+        if not part.recovered:
+            self.failed.extend(recover(self._rings, part.desired, part.owns))
+            part.recovered = True
+            part.pay_at = self._rings.clock.now() + PAY_AGAIN
+
+    def _recover_orphans(self) -> None:
+        """Do what is owed to certificates that have left the config, each under its own lease."""
+        parts = [_Part(part, self._rings.clock.now()) for part in components(self._desired)]
+        orphans = {
+            certificate_of(effect)
+            for effect in open_effects(self._rings.store.snapshot())
+            if not any(part.owns(effect) for part in parts)
+        }
+        for name in sorted(orphans):
+            try:
+                with self._rings.store.lease(name):
+                    self._had_a_lease = True
+                    self.failed.extend(recover(self._rings, Desired(()), _begun_under(name)))
+            except LeaseHeld as held:
+                self._held.append(held)
+
+    def pay(self) -> None:
+        """Try once more, each minute, to start the web servers that may be stopped, whatever became of the rest."""
+        for part in self._owing():
+            now = self._rings.clock.now()
+            if part.pay_at is not None and now < part.pay_at:
+                continue
+            part.pay_at = now + PAY_AGAIN
+            with suppress(LeaseHeld), self._apart(part), self._lease(part):
+                self.failed.extend(recover(self._rings, part.desired, part.owes))
+
+    def _owing(self) -> list[_Part]:
+        """Return the components whose web server may be stopped."""
+        windows = [effect for effect in open_effects(self._rings.store.snapshot()) if is_owed(effect)]
+        return [part for part in self.parts if any(part.owes(window) for window in windows)]
+
+    def turn(self, part: _Part) -> None:
+        """Look at one component, and take one step or come to rest."""
+        try:
+            with self._apart(part), self._lease(part):
+                self._recover(part)
+                facts = look(part.desired, self._rings)
+                answer = next_step(part.desired, facts, self._rings.clock.now(), self._rings.chance, self._forgive)
+                if isinstance(answer, Rest):
+                    part.rest, part.is_open, part.done = answer, False, None
+                else:
+                    self._take(part, facts, answer)
+        except LeaseHeld as held:
+            part.held, part.is_open, part.rest = held, False, None
+            self._held.append(held)
+
+    def _take(self, part: _Part, facts: Facts, step: Step) -> None:
+        if step in part.stuck or part.steps >= part.most_steps:
+            why = NO_CHANGE if step in part.stuck else f"{part.steps} steps in one run, and no rest"
+            raise RetryLater(f"{describe(step)}: {why}; this is a defect of danelaw or of a service: report it")
+        part.steps += 1
+        part.patience = self._rings.clock.now() + PATIENCE
+        if step == part.done:
+            part.stuck.add(step)
+            self.failed.append(came_to_nothing(part.desired, self._rings, facts, step))
+            return
+        self.taken.append(step)
+        part.done = None
+        outcome, failure = act(part.desired, self._rings, facts, step)
+        if failure:
+            self.failed.append(failure)
+        part.done = step if outcome == "done" else None
+
+    def sleep(self) -> bool:
+        """Sleep until the next wait worth staying for ends, and open the parts to look at; False: the run is over."""
+        now = self._rings.clock.now()
+        ends = {part: wait for part in self.parts if (wait := self._worth(part)) is not None}
+        if not ends:
+            return False
+        first = min(ends.values(), key=lambda wait: wait.until)
+        until = min([first.until, *(part.pay_at or now for part in self._owing())])
+        if until - now > LONG and first != self._told:
+            self._rings.tell("progress", f"waiting until {first.until:%Y-%m-%d %H:%M:%SZ}: {first.why}")
+            self._told = first
+        self._rings.clock.sleep_until(until)
+        for part, wait in ends.items():
+            part.is_open = wait.until <= until
+        return True
+
+    def _worth(self, part: _Part) -> Wait | None:
+        """Return the first wait of a component that is worth staying for."""
+        waits = part.rest.waits if part.rest else ()
+        worth = [
+            wait
+            for wait in waits
+            if (self._options.wait and wait.code not in {"renewal", "backoff"})
+            or (wait.code in SETTLING and wait.until <= part.patience)
+        ]
+        return min(worth, key=lambda wait: wait.until, default=None)
+
+    def raise_if_held(self) -> None:
+        """Raise `LeaseHeld` where nothing at all could be done; else what others are at work on is a failure."""
+        held = [*self._held, *(part.held for part in self.parts if part.held and part.held not in self._held)]
+        if held and not self._had_a_lease:
+            raise held[0]
+        self.failed.extend(str(each) for each in self._held)
+
+    @contextmanager
+    def _lease(self, part: _Part) -> Iterator[None]:
+        with _lease(self._rings, part.names):
+            self._had_a_lease = True
+            yield
+
+    @contextmanager
+    def _apart(self, part: _Part) -> Iterator[None]:
+        """Keep what one component fails at from the others: it is said, and its turn in this run is over."""
+        try:
+            yield
+        except (LeaseHeld, StateCorrupt):
+            raise
+        except DanelawError as error:
+            part.is_open, part.rest = False, None
+            self.failed.append(f"{', '.join(part.names)}: {error}")
+
+
+def _begun_under(name: str) -> Callable[[Effect], bool]:
+    """Return what tells whether an effect was begun under the lease of a certificate."""
+    return lambda effect: certificate_of(effect) == name
+
+
+@contextmanager
+def _lease(rings: Rings, names: Sequence[str]) -> Iterator[None]:
     """Hold the leases of a component's certificates, in one order so that two runs cannot wait for each other."""
-    stack = ExitStack()
-    try:
-        for name in sorted(spec.name for spec in part.certificates):
+    with ExitStack() as stack:
+        for name in names:
             stack.enter_context(rings.store.lease(name))
-    except BaseException:
-        stack.close()
-        raise
-    return stack
+        yield
 
 
 def _intents(desired: Desired, options: Options, now: datetime) -> list[Fact]:
@@ -148,14 +293,15 @@ def _joined(rests: Collection[Rest]) -> Rest:
     return Rest(tuple(sorted(waits, key=lambda wait: wait.until)), tuple(holds))
 
 
-def next_look(rest: Rest, now: datetime) -> datetime:
+def next_look(outcome: Outcome, now: datetime) -> datetime:
     """Return when a run is due again: at the first wait's end, and for the proofs at most a day from now.
 
-    At once where a person is needed or a failure is backed off from: each run says so, by its exit status too.
+    At once where anything failed, a person is needed or a failure is backed off from: each run says so, by its exit
+    status too.
     """
-    if rest.holds or any(wait.code == "backoff" for wait in rest.waits):
+    if outcome.exit_status:
         return now
-    return min([wait.until for wait in rest.waits] + [now + timedelta(days=1)])
+    return min([wait.until for wait in outcome.rest.waits] + [now + timedelta(days=1)])
 
 
 def chosen(desired: Desired, names: Collection[str]) -> Desired:
@@ -166,9 +312,9 @@ def chosen(desired: Desired, names: Collection[str]) -> Desired:
     )
 
 
-def keep_agenda(config: Config, rings: Rings, store: SqliteStore, rest: Rest) -> None:
+def keep_agenda(config: Config, rings: Rings, store: SqliteStore, outcome: Outcome) -> None:
     """Store when to look again, with the files whose change would make that sooner."""
     paths = {file.path for spec in config.desired.certificates for d in spec.deployments for file in d.files}
     paths |= {spec.key for spec in config.desired.certificates if spec.key}
     now = rings.clock.now()
-    store.set_agenda(config.digest, next_look(rest, now), now, [stat_file(path) for path in sorted(paths)])
+    store.set_agenda(config.digest, next_look(outcome, now), now, [stat_file(path) for path in sorted(paths)])
