@@ -49,10 +49,10 @@ def dig(world: World) -> None:
     say("\n".join(kept))
 
 
-def check(world: World, site: Site) -> None:
+def check(world: World) -> None:
     title("What the tools of others say")
     failed = False
-    for verdict in verdicts(world, site):
+    for verdict in verdicts(world):
         say(f"{'ok  ' if verdict.good else 'BAD '} {verdict.tool:<48} {verdict.said}")
         failed |= not verdict.good
     if failed:
@@ -76,7 +76,7 @@ def demo(folder: Path) -> None:
         shown(site.argv("apply", "--wait"))
         title("After")
         dig(world)
-        check(world, site)
+        check(world)
         title("How it stands")
         shown(site.argv("status"))
         serial = world.serial()
@@ -91,7 +91,7 @@ def demo(folder: Path) -> None:
         shown(site.argv("revoke", layout.DOMAIN, "--reason", "superseded"), expected=1)
         shown(site.argv("revoke", layout.DOMAIN, "--reason", "superseded", "--yes"))
         shown(site.argv("apply", "--wait"))
-        check(world, site)
+        check(world)
     say(f"\nAll in {time.monotonic() - started:.0f} s. Nothing is left running.")
 
 

@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scenario import Site
 from world import World, layout
 
 OWNER = f"_25._tcp.mail.{layout.DOMAIN}."
@@ -20,14 +19,13 @@ class Verdict:
     said: str
 
 
-def verdicts(world: World, site: Site) -> Iterator[Verdict]:
+def verdicts(world: World) -> Iterator[Verdict]:
     """Ask every tool about port 25."""
     yield posttls_finger(world)
     for address in layout.MAIL:
         yield s_client(world, address)
     yield danetool()
     yield delv(world)
-    del site
 
 
 def posttls_finger(world: World, domain: str = MAIL) -> Verdict:
@@ -37,6 +35,7 @@ def posttls_finger(world: World, domain: str = MAIL) -> Verdict:
         env={"MAIL_CONFIG": str(world.postfix.config_dir), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
     )
     line = _line(said, "TLS connection established", said.splitlines()[-1] if said else "it said nothing")
+    line = line.removeprefix("posttls-finger: ").split(" with cipher")[0]
     return Verdict(f"posttls-finger -l dane-only [{domain}]", "Verified TLS connection" in said, line)
 
 
@@ -53,10 +52,11 @@ def s_client(world: World, address: str, port: int = 25, owner: str = OWNER) -> 
 
 
 def danetool() -> Verdict:
-    """Ask GnuTLS."""
-    said = _output(["danetool", "--check", MAIL, "--starttls-proto", "smtp", "--port", "25", "--local-dns"])
+    """Ask GnuTLS, through the mirror: its libunbound lets nobody see ``test.``."""
+    host = f"mail.{layout.MIRROR}"
+    said = _output(["danetool", "--check", host, "--starttls-proto", "smtp", "--port", "25", "--local-dns"])
     line = _line(said, "Verification", said.splitlines()[-1] if said else "it said nothing")
-    return Verdict(f"danetool --check {MAIL}", "Certificate matches" in said, line)
+    return Verdict(f"danetool --check {host}", "Certificate matches" in said, line)
 
 
 def delv(world: World, owner: str = OWNER) -> Verdict:

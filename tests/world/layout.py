@@ -23,5 +23,7 @@ WEB = "127.80.0.1"
 ADDRESSES = (ROOT_NS, TEST_NS, NS1, NS2, RESOLVER, CA_RESOLVER, CA, *MAIL, WEB)
 
 DOMAIN = "example.test"
+MIRROR = "mirror"
+"""A signed top-level domain whose ``mail`` is that of `DOMAIN`, for tools that cannot see ``test.`` (danetool)."""
 NAMES = (DOMAIN, f"mail.{DOMAIN}", f"www.{DOMAIN}", f"blog.{DOMAIN}")
 """The names of the certificate in use when the world begins."""

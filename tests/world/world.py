@@ -138,6 +138,9 @@ class World:
         assert test_key
         root = [times.soa("a.root."), "@ NS a.root.", f"a.root. A {layout.ROOT_NS}"]
         delegation = ["test. NS ns.test.", hosts[0], f"test. DS {ds_of(test_key)}"]
+        mirror_key = self.parents.add(f"{layout.MIRROR}.", "\n".join([*self._mirror(), ""]))
+        assert mirror_key
+        delegation += [f"{layout.MIRROR}. NS ns.test.", f"{layout.MIRROR}. DS {ds_of(mirror_key)}"]
         root_key = self.parents.add(".", "\n".join([*root, *delegation, ""]))
         assert root_key
         self.root_hints = write(
@@ -145,6 +148,13 @@ class World:
         )
         """Where the world's root is, as Unbound and libunbound read it."""
         self.root_key, self.root_ds, self.bind_keys = write_anchors(root_key, self.folder)
+        bind_mount(self.root_key, Path("/usr/share/dns/root.key"))  # compiled into GnuTLS's danetool
+
+    def _mirror(self) -> list[str]:
+        """Return a zone that shows the mail host to tools on libunbound, which keeps ``test.`` from them."""
+        owner = f"_25._tcp.mail.{layout.DOMAIN}."
+        addresses = [f"mail A {address}" for address in layout.MAIL]
+        return [self.times.soa("ns.test."), "@ NS ns.test.", *addresses, f"_25._tcp.mail CNAME {owner}"]
 
     def _start(self) -> None:
         """Start all at once; only who asks others at its start waits for them."""
