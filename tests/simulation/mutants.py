@@ -41,8 +41,7 @@ def no_wait_but_invariants() -> list[Replacement]:
 def withdraw_first() -> list[Replacement]:
     """Put only the wanted records there, whatever is presented."""
 
-    def target(facts: Any, desired: Any, owner: str, base: Any, live: Any) -> Any:
-        del base, live
+    def target(facts: Any, desired: Any, owner: str, *_: Any) -> Any:
         return records.wanted_records(facts, gate.claims_at(desired, owner))
 
     return [BLIND, (records, "_target", target), (records.Live, "refused_by", nothing)]
@@ -103,16 +102,6 @@ def believe_the_reload() -> list[Replacement]:
     return [BLIND, (act, "prove", proven), (prove, "prove", proven)]
 
 
-def presented_only() -> list[Replacement]:
-    """Withdraw what only the files on disk still need, whatever is proven."""
-
-    def as_it_is(case: Any, swap: Any) -> Any:
-        del case
-        return swap
-
-    return [BLIND, (records, "standing_at", nothing), (steps, "_kept_while_unproven", as_it_is)]
-
-
 MUTANTS: Mapping[str, Callable[[], list[Replacement]]] = {
     "no wait": no_wait,
     "withdraw first": withdraw_first,
@@ -121,7 +110,6 @@ MUTANTS: Mapping[str, Callable[[], list[Replacement]]] = {
     "forget the original TTL": no_original_ttl,
     "forget what stood before": no_history,
     "believe the reload": believe_the_reload,
-    "forget what stands on disk": presented_only,
 }
 
 
