@@ -122,7 +122,7 @@ def _primaries(
 
 
 def my_addresses(desired: Desired, rings: Rings) -> frozenset[str]:
-    """Return the addresses that are this host's: its interfaces', both sides of `[connect]`, and those of `addresses`."""
+    """Return the addresses that are this host's: its interfaces', both sides of `[connect]`, those of `addresses`."""
     named = (address for deployment in deployments_of(desired) for address in deployment.addresses)
     targets = (address for address, _ in rings.connect.values())
     sources = (host for host in (parse_host_port(key)[0] for key in rings.connect) if is_address(host))
