@@ -1,0 +1,174 @@
+"""Again and again: renewals that leave DNS alone, nothing due, revocation, two runs at once, a full disk."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scenario import Site
+from world import ServiceName, World, layout
+
+pytestmark = pytest.mark.world
+
+NEEDED: tuple[ServiceName, ...] = ("bind", "unbound", "pebble", "postfix", "apache")
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose migration is done."""
+    with World(NEEDED, key_type="p256", ttl=1) as world:
+        site = Site(world, tmp_path_factory.mktemp("site"), services=("postfix", "apache"), ttl=1)
+        site.publish_old()
+        site.json("apply", "--wait")
+        yield site
+
+
+def certificate(site: Site) -> dict[str, object]:
+    found: dict[str, object] = site.json("status")["certificates"][0]
+    return found
+
+
+def leaf(site: Site) -> str:
+    issued = certificate(site)["certificate"]
+    assert isinstance(issued, dict)
+    return str(issued["leaf_sha256"])
+
+
+def steps(site: Site, *arguments: str, status: int = 0) -> list[str]:
+    return [step["step"] for step in site.json("apply", *arguments, status=status)["steps"]]
+
+
+def test_a_renewal_changes_no_record(settled: Site) -> None:
+    world = settled.world
+    records, serial, key = world.dig(settled.owner, "TLSA", "+short"), world.serial(), certificate(settled)
+    old = leaf(settled)
+    taken = steps(settled, "--force-renewal", "--wait")
+    assert "obtain" in taken
+    assert "publish" not in taken
+    assert taken.count("prove") == 2
+    assert (world.dig(settled.owner, "TLSA", "+short"), world.serial()) == (records, serial)
+    assert certificate(settled)["key"] == key["key"]
+    assert leaf(settled) != old
+    for endpoint in settled.json("status")["certificates"][0]["endpoints"]:
+        for address in endpoint["addresses"]:
+            assert address["presents"] == [leaf(settled)]
+
+
+def test_a_request_is_answered_once(settled: Site) -> None:
+    steps(settled, "--force-renewal", "--wait")
+    assert "obtain" not in steps(settled, layout.DOMAIN)
+
+
+def test_nothing_due_says_so_and_asks_nobody(settled: Site) -> None:
+    """With every server stopped, a run with nothing due does not notice."""
+    steps(settled, layout.DOMAIN)
+    assert settled.danelaw("apply").status == 0
+    servers = [settled.world.primary, settled.world.parents, settled.world.pebble]
+    for server in servers:
+        server.pause()
+    try:
+        done = settled.danelaw("apply", timeout=5)
+        assert done.status == 0
+        assert done.out.startswith("Nothing is due until ")
+    finally:
+        for server in servers:
+            server.resume()
+    # The twin: a name makes it look, and then a missing server is noticed.
+    settled.world.primary.stop()
+    try:
+        assert settled.danelaw("apply", layout.DOMAIN).status == 1
+    finally:
+        settled.world.primary.start()
+    settled.json("apply", layout.DOMAIN)
+
+
+def test_a_changed_config_or_file_makes_it_look(settled: Site) -> None:
+    settled.danelaw("apply")
+    assert settled.danelaw("apply").out.startswith("Nothing is due")
+    settled.config.write_text(settled.config.read_text() + "# a remark\n")
+    assert not settled.danelaw("apply").out.startswith("Nothing is due")
+    assert settled.danelaw("apply").out.startswith("Nothing is due")
+    combined = settled.world.postfix.combined
+    combined.write_bytes(combined.read_bytes())  # somebody wrote it, if only the same
+    assert not settled.danelaw("apply").out.startswith("Nothing is due")
+
+
+def test_a_live_certificate_is_revoked_only_with_yes_and_then_renewed_at_once(settled: Site) -> None:
+    old = leaf(settled)
+    refused = settled.danelaw("revoke", layout.DOMAIN)
+    assert refused.status == 1
+    assert "is live at" in refused.err
+    assert "--yes" in refused.err
+    assert leaf(settled) == old
+    done = settled.json("revoke", layout.DOMAIN, "--yes", "--reason", "superseded")
+    assert (done["leaf_sha256"], done["was_live"]) == (old, True)
+    assert "obtain" in steps(settled, "--wait")
+    assert leaf(settled) != old
+
+
+def test_key_compromise_of_the_key_in_use_is_refused(settled: Site) -> None:
+    refused = settled.danelaw("revoke", layout.DOMAIN, "--yes", "--reason", "keyCompromise")
+    assert refused.status == 1
+    assert "rollover" in refused.err
+
+
+def test_a_certificate_that_is_not_live_is_revoked_by_its_file_once(settled: Site, tmp_path: Path) -> None:
+    old = tmp_path / "old.pem"
+    old.write_bytes(settled.world.apache.fullchain.read_bytes())
+    steps(settled, "--force-renewal", "--wait")
+    done = settled.json("revoke", "--cert", str(old))
+    assert done["was_live"] is False
+    again = settled.danelaw("revoke", "--cert", str(old))
+    assert again.status == 2
+    assert "was revoked" in again.err
+
+
+def test_somebody_elses_certificate_is_not_revoked(settled: Site) -> None:
+    done = settled.danelaw("revoke", "--cert", str(settled.world.initial_cert))
+    assert done.status == 1
+    assert "Traceback" not in done.err
+
+
+def test_two_runs_at_once(settled: Site) -> None:
+    """While one holds the lease (in the reload), the other does nothing and says who is at work."""
+    slow = ["sh", "-c", f"sleep 3; exec {' '.join(settled.world.apache.reload)}"]
+    settled.configure(services=("postfix", "apache"), ttl=1, reload={"apache": slow})
+    try:
+        first = subprocess.Popen(
+            settled.argv("apply", "--force-renewal"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert first.stdout
+        for line in first.stdout:
+            if "test and reload" in line and "apache" in line:
+                break
+        second = settled.danelaw("apply", layout.DOMAIN)
+        assert second.status == 75
+        assert str(first.pid) in second.err
+        first.communicate(timeout=60)
+    finally:
+        settled.configure(services=("postfix", "apache"), ttl=1)
+        settled.danelaw("apply", "--retry-now", "--wait")
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(settled: Site, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", full], check=True)
+    try:
+        config = tmp_path / "danelaw.toml"
+        config.write_text(settled.config.read_text().replace(str(settled.state_dir), f"{full}/state"))
+        done = subprocess.run(
+            [sys.executable, "-m", "danelaw", "--config", str(config), "apply"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert "the disk is full" in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+    finally:
+        subprocess.run(["umount", full], check=True)
+    assert settled.danelaw("status").status == 0
