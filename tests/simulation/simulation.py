@@ -90,11 +90,14 @@ class Simulation:
             report.violations.append(f"{world.timeline.now}: {error}")
             return None
         report.steps += len(outcome.steps)
+        report.violations.extend(f"{world.timeline.now}: {text}" for text in outcome.failed if "promise 1:" in text)
         for step in outcome.steps:
             self._say(str(step))
         self._say(str(outcome.rest))
         for text in outcome.failed:
             self._say(f"failed: {text}")
+            if "is refused: a sender may hold" in text:  # the runner reports `UnsafePlan` and carries on
+                report.violations.append(f"{world.timeline.now}: {text}")
         if not world.web.up and not self._is_owed(outcome):
             report.violations.append(f"{world.timeline.now}: the web server is down after a run that says nothing")
         report.violations.extend(self._unproven(outcome))

@@ -109,7 +109,7 @@ def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
 def _plan(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import plan_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
-    from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
+    from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
     from danelaw.run.plan import plan  # noqa: PLC0415 (start-up)
     from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
 
@@ -118,6 +118,7 @@ def _plan(arguments: argparse.Namespace, around: Around) -> int:
         _warn(arguments, world.warnings)
         entries = plan(config.desired, world.rings, arguments.names)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
+        said += address_notes(config.desired, world.rings.dns)
     value = plan_json(entries, said)
     _print(arguments, value, plan_lines)
     to_do = any("step" in entry or "hold" in entry for entry in value["plan"] if entry["now"])
@@ -135,7 +136,7 @@ def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:
 def _apply(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import outcome_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
-    from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
+    from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
     from danelaw.run.report import outcome_json  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import Options, apply, keep_agenda  # noqa: PLC0415 (start-up)
 
@@ -155,6 +156,7 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
         if not arguments.names:
             keep_agenda(config, world.rings, world.store, outcome)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
+        said += address_notes(config.desired, world.rings.dns)
     _print(arguments, outcome_json(outcome, said), outcome_lines)
     return outcome.exit_status
 

@@ -1,6 +1,5 @@
 """Make the rings of a configuration: the one place where everything real is put together."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from danelaw.model import CertificateSpec, Clock, Solver
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
-from danelaw.run.system import SystemChance, SystemClock
+from danelaw.run.system import SystemChance, SystemClock, this_host
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import store_path
 
@@ -48,9 +47,9 @@ def opened(
     With ``changes`` False nothing is made: a state that is not there yet is imagined empty.
     """
     clock = SystemClock()
-    host_name = socket.gethostname()
+    host_id = this_host()
     path = store_path(config.state_dir)
-    store = SqliteStore(path if changes or Path(path).exists() else ":memory:", clock, host_name)
+    store = SqliteStore(path if changes or Path(path).exists() else ":memory:", clock, host_id)
     connect = {source: parse_host_port(target) for source, target in config.connect.items()}
     dns = AuthoritativeView(config.resolver, config.authoritative, clock)
     authorities: dict[str, AcmeAuthority] = {}
@@ -60,7 +59,7 @@ def opened(
             clock=clock,
             chance=SystemChance(),
             store=store,
-            host=LocalHost(config.state_dir, host_name, clock, [address for address, _ in connect.values()]),
+            host=LocalHost(config.state_dir, host_id, clock, [address for address, _ in connect.values()]),
             dns=dns,
             prober=Handshakes(clock),
             publishers=publishers,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from danelaw.errors import DanelawError
 from danelaw.lifecycle.gate import owner_state
 from danelaw.lifecycle.records import current_key, foreign_records
-from danelaw.model import Desired, Facts, Host
+from danelaw.model import Desired, DnsView, Facts, Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,23 @@ def notes(desired: Desired, facts: Facts, host: Host) -> tuple[Note, ...]:
         *_left_out(desired, facts),
         *_keys(desired, facts, host),
         *_orphans(desired, facts),
+    )
+
+
+def address_notes(desired: Desired, dns: DnsView) -> tuple[Note, ...]:
+    """Return the claimed hosts whose addresses are not signed, looked up now: records there protect nobody.
+
+    A sender asks for TLSA records only where the addresses are secure, or a signed CNAME leads to them (RFC 7672
+    section 2.2.2).
+    """
+    hosts = dict.fromkeys(claim.endpoint.host for spec in desired.certificates for claim in spec.claims)
+    text = (
+        "is not signed, so senders do not ask for its TLSA records (RFC 7672 section 2.2.2), unless by a signed CNAME"
+    )
+    return tuple(
+        Note("insecure-address", host, f"the address of {host} {text}; sign its zone")
+        for host in hosts
+        if dns.addresses(host)[1] == "insecure"
     )
 
 

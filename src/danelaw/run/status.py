@@ -45,7 +45,10 @@ def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: dat
 
 
 def _deployment(work: Rollout) -> Json:
-    active = work.active
+    active, staged = work.active, work.staged
+    gave_up = staged is not None and staged.failed_at is not None
+    if gave_up and staged is not None and staged.proven_at is not None and staged.failed_at is not None:
+        gave_up = staged.proven_at < staged.failed_at  # a later try may have worked
     return {
         "paths": [file.path for file in work.deployment.files],
         "state": "done" if work.done else work.phase,
@@ -53,7 +56,7 @@ def _deployment(work: Rollout) -> Json:
         "leaf_sha256": active.leaf_sha256 if active else None,
         "live_since": instant(active.active_at) if active and active.active_at else None,
         "proven_at": instant(active.proven_at) if active and active.proven_at else None,
-        "failure": work.failure if work.phase == "failed" or (work.staged and work.staged.failed_at) else None,
+        "failure": work.failure if work.phase == "failed" or gave_up else None,
     }
 
 

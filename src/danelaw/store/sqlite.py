@@ -286,9 +286,16 @@ class SqliteStore:
         ).fetchone()
         if row is not None and lives(holder := Holder(*row[:4]), self._host, mine.boot_id):
             since = f"{instant(row[4]):%Y-%m-%d %H:%M:%S} UTC"
+            where, remedy = "", ""
+            if holder.host != self._host:
+                where = f" on another host, {holder.host}"
+                remedy = (
+                    "; where that host is gone, or is this one by an earlier name, end the lease:"
+                    f' sqlite3 {self._path} "DELETE FROM lease WHERE pid = {holder.pid}"'  # noqa: S608 (for a person to run)
+                )
             raise LeaseHeld(
-                f"{component}: another run is at work on {holder.host} (process {holder.pid}, since {since});"
-                " nothing was done"
+                f"{component}: another run is at work{where} (process {holder.pid}, since {since});"
+                f" nothing was done{remedy}"
             )
         self._db.execute(
             "INSERT OR REPLACE INTO lease (component, host, pid, started, boot_id, since) VALUES (?, ?, ?, ?, ?, ?)",
