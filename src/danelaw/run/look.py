@@ -63,7 +63,7 @@ def look(desired: Desired, rings: Rings) -> Facts:
     endpoints = endpoints_of(desired)
     owner_looks = rings.dns.look(list(dict.fromkeys(e.owner for e in endpoints)), facts.servers)
     primaries = _primaries(desired, rings, owner_looks)
-    places = {endpoint: places_of(rings, endpoint) for endpoint in endpoints}
+    places = every_place(rings, endpoints)
     requests = [
         request
         for endpoint, found in places.items()
@@ -128,6 +128,18 @@ def my_addresses(desired: Desired, rings: Rings) -> frozenset[str]:
     sources = (host for host in (parse_host_port(key)[0] for key in rings.connect) if is_address(host))
     pinned = (endpoint.connect for endpoint in endpoints_of(desired) if endpoint.connect)
     return rings.host.addresses() | frozenset([*named, *targets, *sources, *pinned])
+
+
+def every_place(rings: Rings, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Places]:
+    """Return where each endpoint is looked at; a host that has several is looked up once."""
+    hosts: dict[str, Places] = {}
+    found = {}
+    for endpoint in endpoints:
+        own = endpoint.connect or str(endpoint) in rings.connect
+        found[endpoint] = places_of(rings, endpoint) if own or endpoint.host not in hosts else hosts[endpoint.host]
+        if not own:
+            hosts[endpoint.host] = found[endpoint]
+    return found
 
 
 def places_of(rings: Rings, endpoint: Endpoint) -> Places:

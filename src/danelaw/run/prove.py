@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from danelaw.lifecycle import see_probes
 from danelaw.model import Chain, Deployment, Desired, Fact, ProbeRequest, ProbeResult
-from danelaw.run.look import mapped, my_addresses, places_of, probes
+from danelaw.run.look import every_place, mapped, my_addresses, probes
 from danelaw.run.rings import Rings
 
 HANDSHAKES = 8
@@ -71,8 +71,7 @@ def _requests(desired: Desired, rings: Rings, deployment: Deployment, chain: Cha
     requests: list[ProbeRequest] = []
     lost: list[str] = []
     others: list[str] = []
-    for endpoint in deployment.endpoints:
-        places = places_of(rings, endpoint)
+    for endpoint, places in every_place(rings, deployment.endpoints).items():
         ours = [address for address in places.addresses if address in mine]
         requests.extend(probes(rings, endpoint, ours, [algorithm], HANDSHAKES))
         if places.problem:
