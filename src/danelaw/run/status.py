@@ -46,9 +46,11 @@ def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: dat
 
 def _deployment(work: Rollout) -> Json:
     active, staged = work.active, work.staged
-    gave_up = staged is not None and staged.failed_at is not None
-    if gave_up and staged is not None and staged.proven_at is not None and staged.failed_at is not None:
-        gave_up = staged.proven_at < staged.failed_at  # a later try may have worked
+    gave_up = (
+        staged is not None
+        and staged.failed_at is not None
+        and (staged.proven_at is None or staged.proven_at < staged.failed_at)  # else a later try worked
+    )
     return {
         "paths": [file.path for file in work.deployment.files],
         "state": "done" if work.done else work.phase,

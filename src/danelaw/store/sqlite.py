@@ -290,8 +290,8 @@ class SqliteStore:
             if holder.host != self._host:
                 where = f" on another host, {holder.host}"
                 remedy = (
-                    "; where that host is gone, or is this one by an earlier name, end the lease:"
-                    f' sqlite3 {self._path} "DELETE FROM lease WHERE pid = {holder.pid}"'  # noqa: S608 (for a person to run)
+                    "; where that host is gone, or is this one by an earlier name, end the lease:"  # noqa: S608 (for a person to run)
+                    f' sqlite3 {self._path} "DELETE FROM lease WHERE pid = {holder.pid}"'
                 )
             raise LeaseHeld(
                 f"{component}: another run is at work{where} (process {holder.pid}, since {since});"
