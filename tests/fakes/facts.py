@@ -212,7 +212,9 @@ class Story:
             self.note(*lifecycle.see_owner(self.facts, zone.look(known, self.now), self.now))
             if not isinstance(zone.primary, str):
                 self.note(Primary(zone.owner, zone.primary, zone.ttl, self.now))
-        self.see(*(r for endpoint, at in self.presents.items() for a in at for r in self._handshakes(endpoint, a)))
+        self.see(
+            *(r for endpoint, at in self.presents.items() for a in at for r in self._handshakes(endpoint, a, at[a]))
+        )
         if self.disk is not None:
             self.note(OnDisk(self.deployment.id, self.disk, self.now))
         return self
@@ -228,8 +230,7 @@ class Story:
         """See the results of handshakes."""
         return self.note(*lifecycle.see_probes(self.facts, results, frozenset({OURS}), self.now))
 
-    def _handshakes(self, endpoint: Endpoint, address: str) -> list[ProbeResult]:
-        sight = self.presents[endpoint][address]
+    def _handshakes(self, endpoint: Endpoint, address: str, sight: Sight) -> list[ProbeResult]:
         results = []
         for algorithm in (None, "rsa", "ecdsa"):
             request = ProbeRequest(endpoint, address, (address, endpoint.port), algorithm)

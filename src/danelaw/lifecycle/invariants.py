@@ -8,6 +8,7 @@ from datetime import datetime
 
 from danelaw.lifecycle.disk import standing_at
 from danelaw.lifecycle.gate import acceptable, claims_at, fresh_primary, held
+from danelaw.lifecycle.records import standing_records
 from danelaw.lifecycle.sight import ADDRESS_TTL, looked_at, presented_now
 from danelaw.model import Desired, Facts, TlsaRecord
 
@@ -54,6 +55,18 @@ def violations(desired: Desired, facts: Facts, now: datetime) -> list[Violation]
 
 
 def new_violations(desired: Desired, before: Facts, after: Facts, now: datetime) -> list[Violation]:
-    """Return the violations that a step would add: what is false already may be repaired, but nothing may join it."""
+    """Return the violations that a step would add: what is false already may be repaired, but nothing may join it.
+
+    An address that what stands at the owner name refuses already is no worse off with a repair that refuses it too.
+    """
     known = set(violations(desired, before, now))
-    return [item for item in violations(desired, after, now) if item not in known]
+    refused = {
+        (item.owner, item.address, item.leaf_sha256)
+        for item in known
+        if item.rdatas == standing_records(before, item.owner, now)[0]
+    }
+    return [
+        item
+        for item in violations(desired, after, now)
+        if item not in known and (item.owner, item.address, item.leaf_sha256) not in refused
+    ]

@@ -109,14 +109,13 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
     """Return the change of an owner name's RRset that is safe now, or why there is none yet; None: it is right."""
     claims = claims_at(desired, owner)
     wanted = wanted_records(facts, claims)
-    primary = fresh_primary(facts, owner)
     state = owner_state(facts, owner)
     if wanted is None or state is None:
         return None
     if state.problem:
         why = f"cannot read {owner}: {state.problem}"
         return Hold("dns", owner, why, "mend the zone or its servers; apply looks again")
-    base, served_ttl = (primary.rdatas, primary.ttl) if primary else _served(facts, owner, now)
+    base, served_ttl = standing_records(facts, owner, now)
     live = live_at(facts, desired, owner, now)
     target = _target(facts, desired, owner, base, live, now)
     # An update says itself what it expects at a primary that could not be read, and its failure says why it could not.
@@ -167,8 +166,14 @@ def _refused_live(owner: str, refused: Sequence[str]) -> Hold:
     )
 
 
-def _served(facts: Facts, owner: str, now: datetime) -> tuple[tuple[TlsaRecord, ...], int]:
-    """Return what the authoritative servers serve, the newest where they differ, and its TTL."""
+def standing_records(facts: Facts, owner: str, now: datetime) -> tuple[tuple[TlsaRecord, ...], int]:
+    """Return the RRset that a publication replaces, and its TTL.
+
+    It is the primary's; where that was not read, what the authoritative servers serve, the newest where they differ.
+    """
+    primary = fresh_primary(facts, owner)
+    if primary:
+        return primary.rdatas, primary.ttl
     relevant = relevant_servers(facts, owner, now)
     rows = latest_rows(row for row in facts.rrsets if row.owner == owner and row.server in relevant).values()
     newest = max(rows, key=lambda row: row.first_at, default=None)
