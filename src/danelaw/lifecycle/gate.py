@@ -271,7 +271,12 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
         why = f"cannot see what senders hold of {owner}: {state.problem}"
         return [Blocked("dns", owner, why, remedy="mend the zone or its servers; apply looks again")]
     blocked = []
-    for item in held(facts, desired, owner, now):
+    holding = held(facts, desired, owner, now)
+    primary = fresh_primary(facts, owner)
+    if primary is not None and all(item.rdatas != primary.rdatas or item.until for item in holding):
+        # Changed there just now, or served by a hidden primary alone: the servers are about to fetch it.
+        holding.append(Held(owner, primary.rdatas, None, "the server that takes the updates has it already"))
+    for item in holding:
         if accepts(item.rdatas):
             continue
         shown = ", ".join(str(record) for record in item.rdatas)

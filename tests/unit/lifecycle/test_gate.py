@@ -204,3 +204,10 @@ def test_unclaimed_records_that_refuse_it_are_a_hold() -> None:
 def test_w_of_no_rows_is_the_margin() -> None:
     assert span([], timedelta(minutes=15)) == timedelta(minutes=15)
     assert span([], timedelta(minutes=15), timedelta(days=1)) == timedelta(days=1)
+
+
+def test_what_the_primary_holds_is_about_to_be_served() -> None:
+    story = switched().look(600, {A: GOOD, B: GOOD}, primary=BAD)
+    assert ("cached", None) in blocks(story, 600)
+    story.look(601, {A: GOOD, B: GOOD}, primary=GOOD)
+    assert blocks(story, 601) == []
