@@ -246,7 +246,10 @@ def _last_served(
         return row.rdatas in earlier and len(epochs[row.first_at]) > 1
 
     without, caught_up, behind = [last], list[datetime](), list[str]()
+    had = latest_rows(row for row in rows if row.first_at <= last)
     for server in servers:
+        if server in had and had[server].rdatas not in earlier | {sightings[0].rdatas}:
+            continue  # it had moved past the RRset before the last server did
         own = sorted((row for row in rows if row.server == server and row.first_at > last), key=lambda r: r.first_at)
         without.extend(row.first_at for row in own[:1])
         caught_up.extend(b.first_at for a, b in pairwise(own) if is_behind(a) and a.rdatas != b.rdatas)

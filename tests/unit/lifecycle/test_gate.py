@@ -211,3 +211,12 @@ def test_what_the_primary_holds_is_about_to_be_served() -> None:
     assert ("cached", None) in blocks(story, 600)
     story.look(601, {A: GOOD, B: GOOD}, primary=GOOD)
     assert blocks(story, 601) == []
+
+
+def test_a_dead_server_that_had_moved_on_does_not_bring_it_back() -> None:
+    story = Story().look(0, {A: BAD, B: BAD}).look(10, {A: GOOD, B: BAD}).look(20, {A: None, B: GOOD})
+    story.look(600, {A: None, B: GOOD}).look(601, {A: GOOD, B: GOOD})
+    assert blocks(story, 601) == []
+    # Twin: one that had not, does.
+    story = Story().look(0, {A: BAD, B: BAD}).look(10, {A: None, B: GOOD}).look(601, {A: GOOD, B: GOOD})
+    assert ("cached", minutes(721)) in blocks(story, 601)
