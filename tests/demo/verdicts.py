@@ -59,6 +59,14 @@ def danetool() -> Verdict:
     return Verdict(f"danetool --check {host}", "Certificate matches" in said, line)
 
 
+def ldns_dane(world: World, host: str, port: int) -> Verdict:
+    """Ask NLnet Labs' ldns about a port of TLS at once (it has no STARTTLS); it chases signatures itself."""
+    said = _output(["ldns-dane", "-n", "-S", "-k", str(world.root_key), "verify", host, str(port)])
+    lines = said.splitlines()
+    good = bool(lines) and all("dane-validated successfully" in line for line in lines)
+    return Verdict(f"ldns-dane verify {host} {port}", good, lines[-1] if lines else "it said nothing")
+
+
 def delv(world: World, owner: str = OWNER) -> Verdict:
     """Ask BIND's validator."""
     said = _output(["delv", "-a", str(world.bind_keys), "+root=.", f"@{layout.RESOLVER}", owner, "TLSA"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.verdicts import ldns_dane
 from scenario import Watcher
 from scenario.mailhost import Json, MailHost, codes, kinds
 from world import World, layout, make_private_key
@@ -71,6 +72,7 @@ def test_every_port_has_its_own_records(mailhost: Make) -> None:
     for port in 25, 465, 587:
         assert host.tlsa(port) == [live_key(host, port)]
     assert host.verdicts() == []
+    assert ldns_dane(host.world, host.host, 465).good
 
 
 def test_the_first_records_come_at_once_where_the_adopted_key_is_live(mailhost: Make) -> None:

@@ -174,7 +174,7 @@ prove = {json.dumps(list(places))}
         return Identity(b"", leaf_pem, b"")
 
     def verdicts(self) -> list[str]:
-        """Return what the tools of others find wrong at port 25: posttls-finger, openssl at each address, delv."""
+        """Return what the tools of others find wrong at port 25: Postfix, OpenSSL at each address, BIND."""
         found = [
             posttls_finger(self.world, self.host),
             delv(self.world, self.owner),
