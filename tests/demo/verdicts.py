@@ -44,6 +44,7 @@ def s_client(world: World, address: str, port: int = 25, owner: str = OWNER) -> 
     records = world.dig(owner, "TLSA", "+short").splitlines()
     rrdata = [item for record in records for item in ("-dane_tlsa_rrdata", record)]
     argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"{address}:{port}", "-brief"]
+    argv.append("-dane_ee_no_namechecks")  # RFC 7671 section 5.1
     said = _output([*argv, "-dane_tlsa_domain", owner.split(".", 2)[2].rstrip("."), *rrdata])
     line = _line(said, "Verification", "no verdict")
     return Verdict(
