@@ -180,6 +180,7 @@ class Story:
     presents: dict[Endpoint, dict[str, Sight]] = field(default_factory=lambda: {SMTP: {}})
     fails: dict[tuple[str, KeyAlgorithm], str] = field(default_factory=dict)
     disk: Mapping[str, str] | None = None
+    looked: set[datetime] = field(default_factory=set)
 
     @property
     def spec(self) -> CertificateSpec:
@@ -206,7 +207,9 @@ class Story:
         return self
 
     def look(self) -> Self:
-        """See everything as it is now."""
+        """See everything as it is now; no two looks are at one instant."""
+        assert self.now not in self.looked
+        self.looked.add(self.now)
         for zone in (self.dns, *self.elsewhere):
             known = [row for row in self.facts.servers if row.owner == zone.owner]
             self.note(*lifecycle.see_owner(self.facts, zone.look(known, self.now), self.now))
@@ -254,8 +257,9 @@ class Story:
         return self.has_key(chain).note(ChainFact(NAME, chain, "ca", at or self.now))
 
     def published(self, *rdatas: TlsaRecord) -> Self:
-        """Let records that danelaw added stand at the owner name."""
+        """Let danelaw have added records, which stand at the owner name."""
         self.dns.serve(*rdatas)
+        self._ended("publish", OWNER, "done")
         return self.note(*(OwnRecord(OWNER, record, "home", self.now) for record in rdatas))
 
     def staged(self, n: int, chain: Chain) -> Self:
@@ -321,8 +325,11 @@ class Story:
 
     def ended(self, step: Step, outcome: EffectOutcome, evidence: str = "") -> None:
         """Add the effect of a step."""
+        self._ended(KINDS[type(step)], subject_of(step), outcome, evidence)
+
+    def _ended(self, kind: str, subject: str, outcome: EffectOutcome, evidence: str = "") -> None:
         number = len(self.facts.effects) + 1
-        effect = Effect(number, KINDS[type(step)], subject_of(step), "{}", self.now, self.now, outcome, evidence)
+        effect = Effect(number, kind, subject, "{}", self.now, self.now, outcome, evidence)
         self.facts = replace(self.facts, effects=(*self.facts.effects, effect))
 
     def _chain(self, leaf_sha256: str) -> Chain:

@@ -47,7 +47,7 @@ def test_a_dropped_server_that_moves_on_stops_counting_w_later() -> None:
     story.dns.dropped = {"ns2"}
     story.later(HOUR).look()
     story.dns.servers["ns2"] = (of_key(NEW),)
-    story.look()
+    story.later(MINUTE).look()
     assert story.blocked_until(NEW) == story.now + W
     assert not story.later(W).look().blocked(NEW)
 
