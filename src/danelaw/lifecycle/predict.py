@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from danelaw.lifecycle.disk import chain_of
-from danelaw.lifecycle.gate import owner_state, relevant_servers
+from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
 from danelaw.lifecycle.sight import latest_rows, presented_now
 from danelaw.model import (
     Activate,
@@ -99,14 +99,15 @@ def _published(facts: Facts, step: Publish, now: datetime) -> Facts:
 
 
 def settled(facts: Facts, owner: str, now: datetime) -> Facts:
-    """Return the facts after a look at which every server serves what the primary holds."""
+    """Return the facts after a look at which every server that answers serves what the primary holds."""
     primary = next((row for row in facts.primaries if row.owner == owner), None)
     if primary is None:
         return facts
     rows = []
     latest = latest_rows(row for row in facts.rrsets if row.owner == owner)
     stays: dict[RRsetSeen, RRsetSeen] = {}
-    for server in sorted(relevant_servers(facts, owner, now)):
+    silent = {row.server for row in unreachable_now(facts, owner, now)}
+    for server in sorted(relevant_servers(facts, owner, now) - silent):
         last = latest.get(server)
         if last is not None and last.rdatas == primary.rdatas:
             stays[last] = replace(last, last_at=now)
