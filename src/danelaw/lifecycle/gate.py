@@ -15,6 +15,7 @@ accept the chain, or absence. A CNAME and what it leads to are cached one after 
 What stood there before our first look is unknown: where anything did, an unknown RRset counts as served until then.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -176,21 +177,23 @@ def fresh_primary(facts: Facts, owner: str) -> Primary | None:
 def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held]:
     """Return every RRset that a sender may hold at an owner name now, what nobody saw excepted."""
     rows = [row for row in facts.rrsets if row.owner == owner]
+    past = _Past.of(rows)
     relevant = relevant_servers(facts, owner, now)
     newest = latest_rows(rows)
     latest = {server: row for server, row in newest.items() if server in relevant}
     dropped, elsewhere = dropped_until(facts, owner, now), _elsewhere(facts, owner, latest)
     gone = {row.server: row for row in unreachable_now(facts, owner, now)}
     result = []
-    for rdatas in sorted({row.rdatas for row in rows if row.rdatas}):
-        sightings = [row for row in rows if row.rdatas == rdatas]
+    for rdatas, sightings in sorted(past.sightings.items()):
+        if not rdatas:
+            continue
         wait = span(sightings, desired.lookup_margin)
         serving = [server for server, row in latest.items() if row.rdatas == rdatas and server not in elsewhere]
         lasting = [server for server in serving if server not in gone]
         if lasting:
             result.append(Held(owner, rdatas, None, f"{_names(lasting)} serves it"))
             continue
-        last, caught_up, behind = _last_served(rows, sightings, relevant - set(gone))
+        last, caught_up, behind = _last_served(past, rdatas, relevant - set(gone))
         last = max([last, *(end for server, end in dropped.items() if _served_last(newest, server, rdatas))])
         last = max([last, *(at for server, at in elsewhere.items() if _served_last(newest, server, rdatas))])
         end, signed_until = last + wait, _signed_until(sightings)
@@ -227,8 +230,40 @@ def _signed_until(rows: Iterable[RRsetSeen]) -> datetime | None:
     return max(ends) + SIGNED_ANEW + GRACE if ends else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """All rows of one owner name, sorted once for every RRset's sake.
+
+    ``sightings`` are the rows of each RRset, ``by_server`` those of each server, both by ``first_at``. ``mixed`` are
+    the epochs at which servers disagreed, ``changed`` each server's rows of those after which it served another RRset,
+    with the row that came next.
+    """
+
+    sightings: Mapping[tuple[TlsaRecord, ...], Sequence[RRsetSeen]]
+    by_server: Mapping[str, Sequence[RRsetSeen]]
+    mixed: frozenset[datetime]
+    changed: Mapping[str, Sequence[tuple[RRsetSeen, RRsetSeen]]]
+
+    @classmethod
+    def of(cls, rows: Iterable[RRsetSeen]) -> "_Past":
+        """Sort the rows of one owner name."""
+        sightings: dict[tuple[TlsaRecord, ...], list[RRsetSeen]] = {}
+        by_server: dict[str, list[RRsetSeen]] = {}
+        epochs: dict[datetime, set[tuple[TlsaRecord, ...]]] = {}
+        for row in sorted(rows, key=lambda row: row.first_at):
+            sightings.setdefault(row.rdatas, []).append(row)
+            by_server.setdefault(row.server, []).append(row)
+            epochs.setdefault(row.first_at, set()).add(row.rdatas)
+        mixed = frozenset(at for at, rrsets in epochs.items() if len(rrsets) > 1)
+        changed = {
+            server: [(a, b) for a, b in pairwise(own) if a.first_at in mixed and a.rdatas != b.rdatas]
+            for server, own in by_server.items()
+        }
+        return cls(sightings, by_server, mixed, changed)
+
+
 def _last_served(
-    rows: Sequence[RRsetSeen], sightings: Sequence[RRsetSeen], servers: Iterable[str]
+    past: _Past, rdatas: tuple[TlsaRecord, ...], servers: Iterable[str]
 ) -> tuple[datetime, datetime | None, list[str]]:
     """Return L, when the last server was first seen without the RRset; when one caught up that had been behind; who is.
 
@@ -236,24 +271,25 @@ def _last_served(
     on its way, unseen between two looks. One without any reading after the last sighting (it left the zone's NS) counts
     as of that.
     """
-    first, last = min(row.first_at for row in sightings), max(row.last_at for row in sightings)
-    earlier = {row.rdatas for row in rows if row.first_at <= first} - {sightings[0].rdatas}
-    epochs: dict[datetime, set[tuple[TlsaRecord, ...]]] = {}
-    for row in rows:
-        epochs.setdefault(row.first_at, set()).add(row.rdatas)
+    sightings = past.sightings[rdatas]
+    first, last = sightings[0].first_at, max(row.last_at for row in sightings)
+
+    def came_before(row: RRsetSeen) -> bool:
+        return row.rdatas != rdatas and past.sightings[row.rdatas][0].first_at <= first
 
     def is_behind(row: RRsetSeen) -> bool:
-        return row.rdatas in earlier and len(epochs[row.first_at]) > 1
+        return came_before(row) and row.first_at in past.mixed
 
     without, caught_up, behind = [last], list[datetime](), list[str]()
-    had = latest_rows(row for row in rows if row.first_at <= last)
     for server in servers:
-        if server in had and had[server].rdatas not in earlier | {sightings[0].rdatas}:
+        own = past.by_server.get(server, ())
+        place = bisect_right(own, last, key=lambda row: row.first_at)
+        had, since = own[:place][-1:], own[place:]
+        if any(row.rdatas != rdatas and not came_before(row) for row in had):
             continue  # it had moved past the RRset before the last server did
-        own = sorted((row for row in rows if row.server == server and row.first_at > last), key=lambda r: r.first_at)
-        without.extend(row.first_at for row in own[:1])
-        caught_up.extend(b.first_at for a, b in pairwise(own) if is_behind(a) and a.rdatas != b.rdatas)
-        behind.extend(server for row in own[-1:] if is_behind(row))
+        without.extend(row.first_at for row in since[:1])
+        caught_up.extend(b.first_at for a, b in past.changed.get(server, ()) if a.first_at > last and is_behind(a))
+        behind.extend(server for row in since[-1:] if is_behind(row))
     return max(without), max(caught_up, default=None), behind
 
 

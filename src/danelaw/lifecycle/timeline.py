@@ -68,6 +68,7 @@ def _later(facts: Facts, at: datetime) -> Facts:
         facts = settled(facts, owner, at)
     newest = {(row.owner, row.server): row.first_at for row in facts.rrsets}
     states = {row.owner: row.first_at for row in facts.owners}
+    sights = {(row.endpoint, row.address): row.last_at for row in sorted(facts.presented, key=lambda row: row.last_at)}
     return replace(
         facts,
         rrsets=tuple(
@@ -76,14 +77,7 @@ def _later(facts: Facts, at: datetime) -> Facts:
         owners=tuple(replace(row, last_at=at) if states[row.owner] == row.first_at else row for row in facts.owners),
         primaries=tuple(replace(row, at=at) for row in facts.primaries),
         presented=tuple(
-            replace(row, last_at=at)
-            if row.last_at
-            == max(
-                other.last_at
-                for other in facts.presented
-                if (other.endpoint, other.address) == (row.endpoint, row.address)
-            )
-            else row
+            replace(row, last_at=at) if row.last_at == sights[row.endpoint, row.address] else row
             for row in facts.presented
         ),
     )
