@@ -256,21 +256,21 @@ def _agreement(
     rows = [row for row in facts.rrsets if row.owner == owner]
     routeless = set(state.left_out) if state else set()  # is named, and nothing to wait for
     relevant = relevant_servers(facts, owner, now) - routeless
-    late = sorted(s for s, row in latest_rows(rows).items() if s in relevant and row.rdatas != tuple(base))
     missing = [row for row in unreachable_now(facts, owner, now) if row.server in relevant]
-    late += [row.server for row in missing if row.server not in late]
-    if late:
-        since = min([row.first_at for row in missing] or [_stands_since(facts, owner, base)])
-        why = f"not yet served by {', '.join(late)}: what stands at {owner}"
-        if missing:
-            why = "; ".join(
-                f"{row.server} has not answered since {row.first_at:%Y-%m-%d %H:%M:%SZ}: {row.problem}"
-                for row in missing
-            )
+    mute = {row.server for row in missing}
+    newest = latest_rows(rows)
+    late = sorted(s for s in relevant - mute if s in newest and newest[s].rdatas != tuple(base))
+    if late or missing:
+        stands = _stands_since(facts, owner, base)
+        found = [f"{row.server} has not answered since {_instant(row.first_at)}: {row.problem}" for row in missing]
+        if late:
+            found.append(f"{', '.join(late)} does not yet serve what stands at {owner} since {_instant(stands)}")
+        since = min([*(row.first_at for row in missing), *([stands] if late else [])])
         if now - since < LAG_PATIENCE:
             pause = min(max((now - since) / 4, timedelta(seconds=5)), timedelta(minutes=5))
-            return Wait("lagging", owner, now + pause, why)
-        return Hold("lagging", owner, why, "mend the transfer to that server, or take it out of the zone's NS")
+            return Wait("lagging", owner, now + pause, "; ".join(found))
+        remedy = "mend the transfer to that server, or take it out of the zone's NS"
+        return Hold("lagging", owner, "; ".join(found), remedy)
     if not base or state is None or (state.security == "secure" and state.validated == tuple(base)):
         return None
     if state.security == "secure":
@@ -288,6 +288,10 @@ def _agreement(
             "sign the zone and have its DS published",
         )
     return Hold("not-valid", owner, f"{owner} is {state.security}: {state.why}", "mend DNSSEC; apply looks again")
+
+
+def _instant(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _stands_since(facts: Facts, owner: str, base: Sequence[TlsaRecord]) -> datetime:
