@@ -11,11 +11,11 @@ demo: set-up
 	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo
 
 test: set-up check
-	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadfile -p no:cacheprovider
+	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup -p no:cacheprovider
 
 # Only what needs no server and no root.
 units: set-up check
-	$(PYTHON) -m pytest -n 2 tests/unit tests/property tests/simulation
+	$(PYTHON) -m pytest -n 2 --dist loadgroup tests/unit tests/property tests/simulation
 
 check: set-up
 	.venv/bin/ruff check .

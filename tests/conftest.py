@@ -1,6 +1,15 @@
 """What all tests share."""
 
+import pytest
+
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument: what is made anew in each process must not be part of a test's name."""
     return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, where they share a world; the simulation's seeds spread over all."""
+    for item in items:
+        if "simulation" not in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
