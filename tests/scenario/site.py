@@ -70,6 +70,7 @@ class Site:
         test: Mapping[str, Sequence[str]] | None = None,
         files: Mapping[str, str] | None = None,
         own_listener: bool = False,
+        listen: str = "0.0.0.0:80",
         pre: Sequence[str] | None = None,
         post: Sequence[str] | None = None,
     ) -> None:
@@ -79,9 +80,9 @@ class Site:
         the challenge.
         """
         world = self.world
-        listen = http01 or f'{{ webroot = "{world.apache.webroot}" }}'
+        answered = http01 or f'{{ webroot = "{world.apache.webroot}" }}'
         if own_listener:
-            listen = '{ listen = ["0.0.0.0:80"] }'
+            answered = f'{{ listen = ["{listen}"] }}'
             extra += f"\npre_challenge = {json.dumps(list(pre or self.stop_apache))}"
             extra += f"\npost_challenge = {json.dumps(list(post or world.apache.start_command))}"
         key = f'key = "{world.initial_key}"' if adopt else ""
@@ -108,9 +109,12 @@ tsig_key = "{world.keys["hmac-sha256"].pair}"
 [certificate."{layout.DOMAIN}"]
 names = {json.dumps(list(names))}
 {key}
-http01 = {listen}
+http01 = {answered}
 {extra}
 
+"""
+        if ports:
+            text += f"""
 [[certificate."{layout.DOMAIN}".tlsa]]
 hosts = ["mail.{layout.DOMAIN}"]
 ports = {json.dumps(list(ports))}

@@ -58,21 +58,26 @@ class ListenerSolver:
 
     def __enter__(self) -> Self:
         """Listen. Raises `Refused` where an address cannot be had, naming who holds it."""
-        with ExitStack() as stack:
+        # Being told to stop may come between any two lines here: `__exit__` knows of each thing before it begins.
+        self._cleanup = stack = ExitStack()
+        try:
             sockets = [stack.enter_context(sock) for sock in self._bind()]
             wake, woken = socket.socketpair()
             stack.enter_context(wake)
             stack.enter_context(woken)
             server = _Server(sockets, woken, self._answer, self._patience)
             thread = threading.Thread(target=server.serve, name="http-01 listener", daemon=True)
-            thread.start()
 
             def stop() -> None:
-                wake.send(b".")
-                thread.join()
+                if thread.ident is not None:
+                    wake.send(b".")
+                    thread.join()
 
             stack.callback(stop)
-            self._cleanup = stack.pop_all()
+            thread.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         self.bound = tuple(sock.getsockname()[:2] for sock in sockets)
         return self
 

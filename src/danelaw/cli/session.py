@@ -58,8 +58,13 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     """Turn a signal into an exception, so that what is owed is done on the way out. It comes once: see `Stopped`."""
     del frame
     for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _stopping)
     raise Stopped(f"told to stop by {signal.Signals(signum).name}")
+
+
+def _stopping(signum: int, frame: FrameType | None) -> None:
+    """Do nothing. SIG_IGN in its place would be inherited by a web server that is started on the way out."""
+    del signum, frame
 
 
 def _config(arguments: argparse.Namespace) -> Config:

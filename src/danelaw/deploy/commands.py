@@ -18,6 +18,7 @@ TAIL = 2000
 
 _KEEP_BYTES = 1 << 17
 _KILL_GRACE = 2.0
+_STOP_GRACE = 10.0
 _LABEL = rb"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----"
 # A key whose first line was cut away, a whole one, and one that does not end.
 _SECRETS = (
@@ -49,11 +50,15 @@ def run(argv: Sequence[str], timeout: timedelta) -> str:
         )
     except (OSError, ValueError) as error:
         raise RetryLater(f"{command}: cannot be started: {error}") from None
-    ended = False
+    ended, deadline = False, time.monotonic() + timeout.total_seconds()
     try:
-        output, ended = _watch(process, time.monotonic() + timeout.total_seconds())
+        output, ended = _watch(process, deadline)
+    except BaseException:
+        # Told to stop: half a stop or half a reload is worse than waiting a little for the whole.
+        _, ended = _watch(process, min(deadline, time.monotonic() + _STOP_GRACE))
+        raise
     finally:
-        # Also where we are told to stop: a command that nobody waits for must not go on changing things.
+        # A command that nobody waits for must not go on changing things.
         if not ended:
             _kill_group(process)
         if process.stdout is not None:

@@ -1,7 +1,7 @@
 """Make the rings of a configuration: the one place where everything real is put together."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from danelaw.config import Config
 from danelaw.deploy import LocalHost
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.update import Rfc2136Publisher
-from danelaw.errors import RetryLater
+from danelaw.errors import Refused, RetryLater
 from danelaw.model import CertificateSpec, Clock, Solver
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
@@ -89,10 +89,15 @@ def solver(spec: CertificateSpec, clock: Clock) -> Iterator[Solver]:
         return
     listener = ListenerSolver(spec.http01.listen)
     until = clock.now() + FREEING
-    while taken := listener.check_free():
-        now = clock.now()
-        if spec.pre_challenge is None or now >= until:
-            raise RetryLater(taken)
-        clock.sleep_until(now + PAUSE)
-    with listener:
+    with ExitStack() as stack:
+        stack.push(listener)  # before it is entered: being told to stop may come in the midst of that
+        while True:
+            try:
+                listener.__enter__()
+                break
+            except Refused as taken:
+                now = clock.now()
+                if spec.pre_challenge is None or now >= until:
+                    raise RetryLater(str(taken)) from taken
+            clock.sleep_until(now + PAUSE)
         yield listener

@@ -5,6 +5,7 @@ order fails, when the process is told to stop, and else first thing in any later
 """
 
 import json
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -175,6 +176,8 @@ def _pay_on_the_way_out(rings: Rings, window: int, argv: Sequence[str], timeout:
     """Pay where being told to stop came before the end of paying. It comes once, so nothing interrupts this."""
     if all(effect.id != window or effect.ended_at is not None for effect in rings.store.snapshot().effects):
         return
+    # A socket that was being opened when the stop came is held by the frames that it unwound, and with it the port.
+    traceback.clear_frames(stop.__traceback__)
     try:
         _pay(rings, window, argv, timeout)
     except DanelawError as error:
