@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Self
 
+from danelaw.acme.deaf import start_deaf
 from danelaw.acme.ports import holder
 from danelaw.errors import Refused
 
@@ -74,7 +75,7 @@ class ListenerSolver:
                     thread.join()
 
             stack.callback(stop)
-            thread.start()
+            start_deaf(thread)
         except BaseException:
             self.__exit__(None, None, None)
             raise

@@ -17,6 +17,7 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from danelaw.acme.deaf import start_deaf
 from danelaw.acme.problem import MalformedAnswer
 from danelaw.errors import Refused
 
@@ -59,7 +60,7 @@ def _time_limit(connection: HTTPConnection) -> Iterator[None]:
 
     timer = threading.Timer(seconds, shut_down)
     timer.daemon = True
-    timer.start()
+    start_deaf(timer)
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -135,3 +136,27 @@ def test_certificates_and_words_stay() -> None:
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
     assert clean(b"a\x1b[31mred\x07\x00\r\nb\tc \xe2\x80\xaed\xff\xc2\x9b") == "a[31mred\nb c d\ufffd"
+
+
+def test_a_command_is_left_to_its_end_by_a_run_that_is_told_to_stop(tmp_path: Path) -> None:
+    """Half a `systemctl stop` would be worse: the web server is started at once afterwards."""
+    begun, done = tmp_path / "begun", tmp_path / "done"
+    command = (
+        f"import pathlib, time; pathlib.Path({str(begun)!r}).touch()\n"
+        f"time.sleep(0.5); pathlib.Path({str(done)!r}).touch()"
+    )
+    run = (
+        "import signal, sys\nfrom datetime import timedelta\nfrom danelaw.deploy.commands import run\n"
+        "from danelaw.errors import Stopped\n"
+        "def stop(*_): raise Stopped('told to stop')\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        f"try: run([sys.executable, '-c', {command!r}], timedelta(seconds=60))\nexcept Stopped: sys.exit(7)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", run]) as process:
+        deadline = time.monotonic() + 20
+        while not begun.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(20) == 7
+    assert done.exists()
