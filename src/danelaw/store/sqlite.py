@@ -35,7 +35,7 @@ _AGAIN = {
     sqlite3.SQLITE_READONLY: "cannot be written; check its owner and whether the file system is mounted read-only",
     sqlite3.SQLITE_IOERR: "the disk failed; check the kernel's log",
     sqlite3.SQLITE_FULL: "the disk is full; make room",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder exists and is ours",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its folder exists, is ours and is not mounted read-only",
 }
 _T = TypeVar("_T")
 _Written: TypeAlias = tuple[Table, Row, Fact]
