@@ -8,6 +8,8 @@ process 2 in there, so that others find it.
 import ctypes
 import os
 import signal
+import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
@@ -62,7 +64,13 @@ def _be_worker(work: Callable[[], int]) -> NoReturn:
         status = work()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+    except BaseException:  # noqa: BLE001 (nobody above would show it)
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
 
 
