@@ -170,7 +170,7 @@ def test_a_frozen_secondary_keeps_its_content_and_thaws(fresh_world: Callable[..
 
 def test_a_lagging_secondary_is_late_each_time(fresh_world: Callable[..., World]) -> None:
     world = fresh_world({"bind", "knot"})
-    world.secondary.lag(0.5)
+    world.secondary.lag(1.5)
     for serials in range(2):
         world.update(f"add t{serials}.example.test. 5 TXT late")
         assert not world.secondary.in_step("example.test")

@@ -155,6 +155,7 @@ class Secondary(Server):
         super().__init__(folder)
         self._key, self._zones = key, zones
         self._lagging: tuple[threading.Thread, threading.Event] | None = None
+        self._catching_up = threading.Lock()
         self.frozen = False
 
     def configure(self) -> None:
@@ -252,15 +253,20 @@ zone:
         since: dict[str, float] = {}
         while not over.wait(0.1):
             for zone in list(self._zones):
-                if self.in_step(zone):
+                if self._in_step(zone):
                     since.pop(zone, None)
                 elif time.monotonic() - since.setdefault(zone, time.monotonic()) >= seconds:
-                    self.control("zone-thaw", zone)
-                    self.control("zone-refresh", zone)
-                    wait_until(partial(self.in_step, zone), f"the secondary lacks {zone}", self.last_words)
-                    self.control("zone-freeze", zone)
+                    with self._catching_up:
+                        self.control("zone-thaw", zone)
+                        self.control("zone-refresh", zone)
+                        wait_until(partial(self._in_step, zone), f"the secondary lacks {zone}", self.last_words)
+                        self.control("zone-freeze", zone)
 
     def in_step(self, zone: str) -> bool:
-        """Return whether it serves the primary's serial of a zone."""
+        """Return whether it serves the primary's serial of a zone; where it lags, it is frozen again then."""
+        with self._catching_up:
+            return self._in_step(zone)
+
+    def _in_step(self, zone: str) -> bool:
         serial = serial_at(layout.NS1, zone)
         return serial is not None and serial_at(layout.NS2, zone) == serial
