@@ -1,6 +1,11 @@
 """What all tests share."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long a machine takes says nothing about the code: no test of ours is timed.
+settings.register_profile("danelaw", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("danelaw")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
