@@ -223,7 +223,7 @@ zone:
 
     def freeze(self) -> None:
         """Take no updates from here on, and go on answering with what is there."""
-        self.control("zone-freeze")
+        self.control("-b", "zone-freeze")  # else it is queued behind what the server does, and an update passes it
         self.frozen = True
 
     def thaw(self) -> None:
@@ -260,7 +260,7 @@ zone:
                         self.control("zone-thaw", zone)
                         self.control("zone-refresh", zone)
                         wait_until(partial(self._in_step, zone), f"the secondary lacks {zone}", self.last_words)
-                        self.control("zone-freeze", zone)
+                        self.control("-b", "zone-freeze", zone)
 
     def in_step(self, zone: str) -> bool:
         """Return whether it serves the primary's serial of a zone; where it lags, it is frozen again then."""
