@@ -7,6 +7,7 @@
     ├── InputError        the user gives another file, name or option
     ├── RetryLater        nobody does anything until ``not_before``; then it is tried again
     ├── Refused           a person is needed; nothing was changed
+    │   └── Unsuited      a service's own configuration does not suit a preset
     ├── Lost              somebody else changed the thing first; look again and plan again
     ├── UnsafePlan        a step would break an invariant; a defect of ours, nothing was done
     ├── StateCorrupt      the stored state contradicts itself; a person restores it
@@ -66,6 +67,15 @@ class RetryLater(DanelawError):
 
 class Refused(DanelawError):
     """It cannot work until a person changes something."""
+
+
+class Unsuited(Refused):
+    """What a service's own configuration says does not suit a preset: what was found, and what to set."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        self.found = found
+        self.expected = expected
+        super().__init__(f"{found}; {expected}")
 
 
 class Lost(DanelawError):

@@ -44,6 +44,7 @@ from danelaw.model import (
     Rest,
     Security,
     Server,
+    Service,
     Stage,
     Step,
     TlsaClaim,
@@ -110,7 +111,7 @@ def desired(
     """Return one certificate with one deployment that wants ``3 1 1`` at every claimed endpoint."""
     claims = tuple(TlsaClaim(NAME, each, (RecordSpec(3, 1, 1),), "home", 3600, prune) for each in claimed)
     files = (FileSpec("/etc/ssl/mail.pem", ("cert", "chain", "key")),)
-    deployment = Deployment(NAME, files, proven, reload=("true",))
+    deployment = Deployment(NAME, files, proven, (Service("", None, ("true",)),))
     spec = CertificateSpec(NAME, (HOST,), "ca", Http01("/srv"), claims=claims, deployments=(deployment,))
     return Desired((spec,), 15 * MINUTE, history)
 

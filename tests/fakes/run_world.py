@@ -29,6 +29,7 @@ from danelaw.model import (
     RecordSpec,
     Security,
     Server,
+    Service,
     Solver,
     TlsaClaim,
     TlsaRecord,
@@ -62,7 +63,9 @@ def certificate(name: str = NAME, host: str = HOST, path: str = "/etc/ssl/mail.p
         http01=Http01(listen=(("192.0.2.25", 80),)),
         claims=(TlsaClaim(name, endpoint, (RecordSpec(3, 1, 1),), "home", 3600),),
         deployments=(
-            Deployment(name, (FileSpec(path, ("cert", "chain", "key")),), (endpoint,), reload=(*RELOAD, name)),
+            Deployment(
+                name, (FileSpec(path, ("cert", "chain", "key")),), (endpoint,), (Service("", None, (*RELOAD, name)),)
+            ),
         ),
     )
 

@@ -31,6 +31,7 @@ from danelaw.model import (
     ProbeResult,
     Reading,
     RecordSpec,
+    Service,
     TlsaClaim,
     TlsaRecord,
     Unanswered,
@@ -81,7 +82,10 @@ def desired(
 ) -> Desired:
     claim = TlsaClaim(NAME, ENDPOINT, records, "home", ttl, prune)
     deployment = Deployment(
-        NAME, (FileSpec("/etc/ssl/mail.pem", ("cert", "chain", "key")),), (ENDPOINT,), reload=("reload", "postfix")
+        NAME,
+        (FileSpec("/etc/ssl/mail.pem", ("cert", "chain", "key")),),
+        (ENDPOINT,),
+        (Service("postfix", None, ("reload", "postfix")),),
     )
     spec = CertificateSpec(
         name=NAME,

@@ -176,7 +176,7 @@ def test_a_mutant_loads_or_is_refused_in_words(folder: Path, config: dict[str, A
         claimed = {(claim.endpoint.host, claim.endpoint.port) for claim in certificate.claims}
         assert claimed <= proven
         assert certificate.names
-        assert all(deployment.reload for deployment in certificate.deployments)
+        assert all(each.services and each.services[0].reload for each in certificate.deployments)
         assert all(claim.publisher in loaded.publishers for claim in certificate.claims)
         assert certificate.ca in loaded.cas
 

@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import Literal, get_args
 
-from danelaw import dane
+from danelaw import dane, model
 from danelaw.model import (
     CertificateSpec,
     Chain,
@@ -226,8 +226,13 @@ def _deployment(rng: Random, endpoint: Endpoint) -> Deployment:
         certificate=CERTIFICATE,
         files=files,
         endpoints=(endpoint,),
-        test=("check", str(endpoint.port)) if rng.random() < 0.5 else None,
-        reload=("systemctl", "reload", str(endpoint.port)),
+        services=(
+            model.Service(
+                "",
+                test=("check", str(endpoint.port)) if rng.random() < 0.5 else None,
+                reload=("systemctl", "reload", str(endpoint.port)),
+            ),
+        ),
     )
 
 
@@ -273,10 +278,11 @@ def _commands(desired: Desired, host: SimHost, web: WebServer, services: list[Se
     host.commands[spec.post_challenge] = web.start
     for deployment in spec.deployments:
         behind = [service for service in services if service.endpoint in deployment.endpoints]
-        assert deployment.reload is not None
-        host.commands[deployment.reload] = partial(_reload, behind)
-        if deployment.test:
-            host.commands[deployment.test] = behind[0].test
+        for read_by in deployment.services:
+            assert read_by.reload is not None
+            host.commands[read_by.reload] = partial(_reload, behind)
+            if read_by.test:
+                host.commands[read_by.test] = behind[0].test
 
 
 def _reload(services: list[Service]) -> None:

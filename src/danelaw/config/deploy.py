@@ -6,7 +6,7 @@ from typing import cast
 
 from danelaw.config import kinds
 from danelaw.config.table import Spot, Table, Unfit, describe
-from danelaw.model import AppProtocol, Deployment, FilePart, FileSpec
+from danelaw.model import AppProtocol, Deployment, FilePart, FileSpec, Service
 from danelaw.names import default_protocol
 
 PARTS: tuple[FilePart, ...] = ("cert", "chain", "key")
@@ -65,14 +65,17 @@ def read_deployment(certificate: str, table: Table, folder: str) -> DeploymentDr
     """Return a deployment; everything that does not fit is reported."""
     table.not_yet({"services": "the files, reload and prove of the services by hand (their presets come later)"})
     files = [draft for key in ("combined", *SIMPLE_FILES) if (draft := _file(table, key, folder)) is not None]
+    test = table.get("test", kinds.command)
+    reload = (
+        table.required("reload", kinds.command, 'the command that reloads, such as ["postfix", "reload"]')
+        if not table.has("services")
+        else table.get("reload", kinds.command)
+    )
     deployment = Deployment(
         certificate=certificate,
         files=tuple(draft.file for draft in files),
         endpoints=(),
-        test=table.get("test", kinds.command),
-        reload=table.required("reload", kinds.command, 'the command that reloads, such as ["postfix", "reload"]')
-        if not table.has("services")
-        else table.get("reload", kinds.command),
+        services=(Service("", test, reload),),
         timeout=table.get("timeout", kinds.timeout, timedelta(seconds=60)),
         addresses=table.items("addresses", kinds.address, '["192.0.2.25"]') or (),
     )

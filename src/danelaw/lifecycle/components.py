@@ -41,7 +41,8 @@ def subjects(desired: Desired) -> frozenset[str]:
 def _ties(spec: CertificateSpec) -> set[str]:
     found = {f"owner {claim.endpoint.owner}" for claim in spec.claims}
     for deployment in spec.deployments:
-        found |= {f"owner {endpoint.owner}" for endpoint in deployment.endpoints}
+        found |= {f"owner {endpoint.owner}" for endpoint in (*deployment.endpoints, *deployment.watched)}
         found |= {f"file {file.path}" for file in deployment.files}
-        found.add(f"reload {deployment.reload}" if deployment.reload else f"deployment {deployment.id}")
+        found |= {f"reload {service.reload}" for service in deployment.services if service.reload}
+        found.add(f"deployment {deployment.id}")
     return found

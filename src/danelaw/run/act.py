@@ -166,9 +166,10 @@ def _stage(desired: Desired, rings: Rings, facts: Facts, step: Stage) -> tuple[S
 
 
 def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple[Sequence[Fact], str, str | None]:
-    """Run the config test, and only where it passes the reload."""
+    """Run each service's config test, and only where all pass the reloads."""
     deployment, said = deployment_of(desired, step), []
-    for argv in (deployment.test, deployment.reload):
+    tests = [service.test for service in deployment.services]
+    for argv in dict.fromkeys([*tests, *(service.reload for service in deployment.services)]):
         if argv:
             output = rings.host.run(argv, deployment.timeout).splitlines()
             said.append(f"{' '.join(argv)}: {output[-1][:LONGEST] if len(output) == 1 else 'ok'}")

@@ -8,7 +8,7 @@ import pytest
 from danelaw.config import Config, digest, head, load
 from danelaw.config.certificate import SUBJECT_FIELDS
 from danelaw.errors import ConfigError
-from danelaw.model import Endpoint, FileSpec, Http01, RecordSpec, TlsaRecord
+from danelaw.model import Endpoint, FileSpec, Http01, RecordSpec, Service, TlsaRecord
 from danelaw.pki import csr
 from fakes.config_site import EXAMPLE, SCENARIO, SMALLEST, make_site
 
@@ -51,12 +51,12 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
     postfix, courier, prosody = spec.deployments
     assert postfix.files == (FileSpec(str(tmp_path / "etc/postfix.pem"), ("key", "cert", "chain"), 0o600, "root"),)
     assert postfix.endpoints[3] == Endpoint("mail.example.org", 2525, "smtp")  # its tlsa table says how
-    assert courier.reload == ("systemctl", "restart", "courier-imap-ssl", "courier-pop-ssl")
+    assert courier.services == (Service("", None, ("systemctl", "restart", "courier-imap-ssl", "courier-pop-ssl")),)
     assert prosody.files == (
         FileSpec(str(tmp_path / "etc/example.org.pem"), ("cert", "chain")),
         FileSpec(str(tmp_path / "etc/live.key"), ("key",), 0o640, None, "ssl-cert"),
     )
-    assert prosody.test == ("true",)
+    assert prosody.services[0].test == ("true",)
     assert prosody.timeout == timedelta(minutes=2)
     assert prosody.addresses == ("192.0.2.25",)
     assert prosody.endpoints == (

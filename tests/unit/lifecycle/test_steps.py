@@ -21,6 +21,7 @@ from danelaw.model import (
     Publish,
     Reload,
     Rest,
+    Service,
     Stage,
     Step,
     TakeKey,
@@ -221,7 +222,7 @@ class TestComponents:
                     certificate="other",
                     files=(replace(deployment.files[0], path=path),),
                     endpoints=(endpoint,),
-                    reload=("reload", path),
+                    services=(Service("", None, ("reload", path)),),
                 ),
             ),
         )

@@ -136,7 +136,8 @@ def test_an_order_that_is_invalid_from_the_start_is_one_failed_try() -> None:
 
 def test_status_shows_a_failure_until_it_is_mended() -> None:
     world = MailWorld()
-    reload = world.deployment.reload
+    (service,) = world.deployment.services
+    reload = service.reload
     assert reload
     world.host.failing = {reload}
     apply(world.desired, world.rings)
