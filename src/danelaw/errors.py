@@ -33,7 +33,7 @@ class Problem:
     """One fault of the configuration.
 
     ``where`` is the key with its table (``certificate."example.org".tlsa[0].ttl``), ``found`` and ``expected`` are
-    short phrases for people.
+    short phrases for people. A warning that is a sentence of its own stands in ``found``, with nothing expected.
     """
 
     file: str
@@ -42,6 +42,8 @@ class Problem:
     expected: str
 
     def __str__(self) -> str:
+        if not self.expected:
+            return f"{self.file}: {self.where}: {self.found}"
         return f"{self.file}: {self.where}: found {self.found}; expected {self.expected}"
 
 

@@ -68,7 +68,9 @@ def _stopping(signum: int, frame: FrameType | None) -> None:
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    config = load(arguments.config)
+    from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
+
+    config = load(arguments.config, survey())
     _warn(arguments, config.warnings)
     return config
 

@@ -4,14 +4,13 @@ Every check takes drafts and reports what contradicts; none of them stops the ot
 reported already, what would only follow from it is left out.
 """
 
-# ruff: noqa: PTH118 - paths are compared as text
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from danelaw.config.certificate import CertificateDraft
-from danelaw.config.deploy import ProofDraft
+from danelaw.config.deploy import DeploymentDraft, ProofDraft
+from danelaw.config.services import place, proven, watched
 from danelaw.config.table import Report, Spot, quote
 from danelaw.config.tlsa import ClaimDraft
 from danelaw.model import AppProtocol, CertificateSpec, Endpoint, RecordSpec, TlsaClaim
@@ -31,6 +30,10 @@ def agree(
     ``read`` maps every path that danelaw reads to what it is, in words.
     """
     check_paths(report, certificates, state_dir, read)
+    for draft in certificates:
+        for deployment in draft.deployments:
+            if deployment.by_services:
+                deployment.proofs += _service_proofs(draft, deployment)
     check_claims(report, certificates)
     check_protocols(report, certificates)
     specs = tuple(_assemble(report, draft) for draft in certificates)
@@ -43,16 +46,19 @@ def check_paths(
 ) -> None:
     """Report files that two deployments write, that danelaw reads, or that lie in its state."""
     written: dict[str, Spot] = {}
-    sources = {_place(path): what for path, what in read.items()}
+    sources = {place(path): what for path, what in read.items()}
     state = os.path.realpath(state_dir)
     for certificate in certificates:
         for deployment in certificate.deployments:
             for draft in deployment.files:
-                path, shown = _place(draft.file.path), draft.file.path
+                path, shown = place(draft.file.path), draft.file.path
                 if path in written:
                     first = written[path]
                     at = first.where if first.file == draft.spot.file else f"{first.where} in {first.file}"
-                    report.problem(draft.spot, f"{shown}, which {at} writes too", "a path of its own for each file")
+                    expected = "a path of its own for each file"
+                    if deployment.setups:
+                        expected += "; services that share one are named in one table"
+                    report.problem(draft.spot, f"{shown}, which {at} writes too", expected)
                 elif path in sources:
                     report.problem(
                         draft.spot, f"{shown}, which is {sources[path]}", "a path that danelaw does not read"
@@ -60,15 +66,6 @@ def check_paths(
                 elif path == state or path.startswith(state.rstrip("/") + "/"):
                     report.problem(draft.spot, f"{shown}, in the state_dir", "a path outside: services read copies")
                 written.setdefault(path, draft.spot)
-
-
-def _place(path: str) -> str:
-    """Return a path by which two ways of writing it compare equal.
-
-    The folder's links are followed and the file's own is not: after the first deployment it is a link into the state.
-    """
-    folder, file = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), file)
 
 
 def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> None:
@@ -176,18 +173,45 @@ def _assemble(report: Report, draft: CertificateDraft) -> CertificateSpec:
         endpoints = [
             endpoint for proof in each.proofs if (endpoint := _endpoint(report, draft, proof, claimed)) is not None
         ]
-        deployments.append(replace(each.deployment, endpoints=tuple(endpoints)))
+        beside = _watched(draft, each, endpoints, claimed)
+        deployments.append(replace(each.deployment, endpoints=tuple(endpoints), watched=beside))
     claims: dict[Endpoint, TlsaClaim] = {}
     for claim in draft.claims:
         claims.setdefault(claim.claim.endpoint, claim.claim)
     return replace(draft.spec, claims=tuple(claims.values()), deployments=tuple(deployments))
 
 
+def _service_proofs(certificate: CertificateDraft, deployment: DeploymentDraft) -> list[ProofDraft]:
+    """Return what proves a deployment whose services say it; an endpoint of two of them once."""
+    claims = [(draft.claim.endpoint.host, draft.claim.endpoint.port) for draft in certificate.claims]
+    proofs: dict[tuple[str, int], ProofDraft] = {}
+    for draft in deployment.setups:
+        for host, port, protocol in proven(draft.setup, certificate.spec.names, claims):
+            proofs.setdefault((host, port), ProofDraft(draft.spot, host, port, protocol, named=False))
+    return list(proofs.values())
+
+
+def _watched(
+    certificate: CertificateDraft,
+    deployment: DeploymentDraft,
+    endpoints: Sequence[Endpoint],
+    claimed: Mapping[tuple[str, int], AppProtocol],
+) -> tuple[Endpoint, ...]:
+    """Return what a deployment's services offer and it does not prove, under the certificate's names and its hosts."""
+    hosts = [endpoint.host for endpoint in endpoints]
+    known = [(endpoint.host, endpoint.port) for endpoint in endpoints]
+    found: dict[Endpoint, None] = {}
+    for draft in deployment.setups:
+        for host, port, protocol in watched(draft.setup, certificate.spec.names, hosts, known):
+            found[Endpoint(host, port, claimed.get((host, port), protocol))] = None
+    return tuple(found)
+
+
 def _endpoint(
     report: Report, draft: CertificateDraft, proof: ProofDraft, claimed: Mapping[tuple[str, int], AppProtocol]
 ) -> Endpoint | None:
     names = draft.spec.names
-    if names and not any(covers(name, proof.host) for name in names):
+    if proof.named and names and not any(covers(name, proof.host) for name in names):
         report.warning(proof.spot, f"{proof.host}, which is not among names", "a name of the certificate")
     protocol = proof.protocol if proof.stated else claimed.get((proof.host, proof.port), proof.protocol)
     if protocol is None:

@@ -5,15 +5,19 @@ with its place in the config, so that a disagreement can be shown where it stand
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import cast
 
 from danelaw.config import kinds
 from danelaw.config.deploy import DeploymentDraft, read_deployment
+from danelaw.config.services import Asked
 from danelaw.config.table import Spot, Table, Unfit, describe, did_you_mean
 from danelaw.config.tlsa import ClaimDraft, TlsaDraft, read_tlsa
-from danelaw.model import CertificateSpec, Http01, KeyType
+from danelaw.errors import InputError
+from danelaw.model import CertificateSpec, Http01, KeyAlgorithm, KeyType, Survey
 
 KEY_TYPES = ("p256", "p384", "rsa2048", "rsa3072", "rsa4096")
 
@@ -31,6 +35,9 @@ SUBJECT_FIELDS: Mapping[str, int] = {
 LISTEN = (("0.0.0.0", 80), ("::", 80))  # noqa: S104 - the CA must reach it: RFC 8555 section 8.3
 """Where http-01 is answered where the config does not say."""
 
+MOST_BYTES = 1 << 20
+"""Of a key's file."""
+
 NOT_YET = {
     "csr": "key and subject, which make the same CSR; or neither, then a key is made",
     "profile": "no profile: the CA's default; remove it",
@@ -46,11 +53,15 @@ NOT_YET = {
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a certificate refers to. ``cas`` and ``publishers`` are the names that the config defines, in order."""
+    """What a certificate refers to. ``cas`` and ``publishers`` are the names that the config defines, in order.
+
+    ``survey`` answers for services; None where nobody can.
+    """
 
     folder: str
     cas: tuple[str, ...]
     publishers: tuple[str, ...]
+    survey: Survey | None = None
 
 
 @dataclass(slots=True)
@@ -90,8 +101,9 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
     )
     draft = CertificateDraft(table.spot, spec)
     header = f"[[{table.spot.where}.%s]]"
+    asked = Asked(around.survey, names, lambda: key_algorithm(spec))
     for each in table.tables("deploy", header % "deploy"):
-        draft.deployments.append(read_deployment(name, each, around.folder))
+        draft.deployments.append(read_deployment(name, each, around.folder, asked))
     for each in table.tables("tlsa", header % "tlsa"):
         draft.tlsa.append(read_tlsa(name, names, each, around.publishers))
     if "names" in table.faulty:  # the claims' default hosts are not known then
@@ -208,6 +220,21 @@ def _subject(table: Table, names: tuple[str, ...]) -> Mapping[str, str]:
         inner.problem("common_name", f'"{common_name}", which is not among names', f'one of names: "{names[0]}"')
     inner.finish()
     return result
+
+
+def key_algorithm(spec: CertificateSpec) -> KeyAlgorithm:
+    """Return the algorithm of the key that a certificate starts from; where that cannot be read, of ``key_type``.
+
+    What is wrong with the key is said by who takes it, not here.
+    """
+    found: KeyAlgorithm = "rsa" if spec.key_type.startswith("rsa") else "ecdsa"
+    if spec.key is None:
+        return found
+    from danelaw import pki  # noqa: PLC0415 - 80 ms, and only services ask
+
+    with suppress(OSError, InputError), Path(spec.key).open("rb") as file:
+        return pki.check_public_key(pki.load_source(file.read(MOST_BYTES)).spki_der)
+    return found
 
 
 def _key_reaches_a_service(table: Table, draft: CertificateDraft) -> None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
 
-from danelaw.config import kinds
+from danelaw.config import kinds, services
+from danelaw.config.services import Asked, SetupDraft
 from danelaw.config.table import Spot, Table, Unfit, describe
-from danelaw.model import AppProtocol, Deployment, FilePart, FileSpec, Service
+from danelaw.model import AppProtocol, Deployment, FilePart, FileSpec
 from danelaw.names import default_protocol
 
 PARTS: tuple[FilePart, ...] = ("cert", "chain", "key")
@@ -36,7 +37,8 @@ class FileDraft:
 class ProofDraft:
     """A ``prove`` endpoint. ``protocol`` None: neither it nor its port says; a ``tlsa`` table may.
 
-    ``stated``: the protocol is the user's own word, not the port's. ``connect`` is an address.
+    ``stated``: the protocol is the user's own word, not the port's. ``connect`` is an address. ``named``: the host
+    stands in the config; else a service knows it.
     """
 
     spot: Spot
@@ -45,13 +47,15 @@ class ProofDraft:
     protocol: AppProtocol | None
     connect: str | None = None
     stated: bool = False
+    named: bool = True
 
 
 @dataclass(slots=True)
 class DeploymentDraft:
     """A deployment as read. ``complete`` is False where files or proofs are missing from it because they did not fit.
 
-    ``deployment`` has no endpoints yet: what protocol they speak may depend on the ``tlsa`` tables.
+    ``deployment`` has no endpoints yet: what protocol they speak may depend on the ``tlsa`` tables. So may the proofs
+    of its services (``setups``) where ``by_services``: the table has no ``prove``.
     """
 
     spot: Spot
@@ -59,12 +63,20 @@ class DeploymentDraft:
     complete: bool = True
     files: list[FileDraft] = field(default_factory=list)
     proofs: list[ProofDraft] = field(default_factory=list)
+    setups: list[SetupDraft] = field(default_factory=list)
+    by_services: bool = False
 
 
-def read_deployment(certificate: str, table: Table, folder: str) -> DeploymentDraft:
+def read_deployment(certificate: str, table: Table, folder: str, asked: Asked) -> DeploymentDraft:
     """Return a deployment; everything that does not fit is reported."""
-    table.not_yet({"services": "the files, reload and prove of the services by hand (their presets come later)"})
     files = [draft for key in ("combined", *SIMPLE_FILES) if (draft := _file(table, key, folder)) is not None]
+    has_files = any(table.has(key) for key in ("combined", *SIMPLE_FILES))
+    setups = services.read_services(table, asked, has_files=has_files)
+    if has_files:
+        services.check_given(table, setups, [(draft.spot, draft.file) for draft in files])
+    else:
+        spot = table.spot.key("services")
+        files = [FileDraft(spot, spec) for spec in services.agreed_files(table, setups)]
     test = table.get("test", kinds.command)
     reload = (
         table.required("reload", kinds.command, 'the command that reloads, such as ["postfix", "reload"]')
@@ -75,7 +87,7 @@ def read_deployment(certificate: str, table: Table, folder: str) -> DeploymentDr
         certificate=certificate,
         files=tuple(draft.file for draft in files),
         endpoints=(),
-        services=(Service("", test, reload),),
+        services=services.commands(setups, test, reload),
         timeout=table.get("timeout", kinds.timeout, timedelta(seconds=60)),
         addresses=table.items("addresses", kinds.address, '["192.0.2.25"]') or (),
     )
@@ -84,7 +96,8 @@ def read_deployment(certificate: str, table: Table, folder: str) -> DeploymentDr
     if complete:
         _check_files(table, files)
     table.finish()
-    return DeploymentDraft(table.spot, deployment, complete, files, proofs)
+    by_services = bool(setups) and not table.has("prove")
+    return DeploymentDraft(table.spot, deployment, complete, files, proofs, setups, by_services)
 
 
 def _check_files(table: Table, files: list[FileDraft]) -> None:

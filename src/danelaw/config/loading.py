@@ -20,7 +20,7 @@ from danelaw.config.certificate import CertificateDraft, Surroundings, read_cert
 from danelaw.config.sections import read_authoritative, read_ca, read_connect, read_publisher, read_resolver
 from danelaw.config.table import TOP_KEYS, Report, Spot, Table, describe
 from danelaw.errors import ConfigError, Problem
-from danelaw.model import CaSpec, Desired, PublisherSpec, ResolverSpec
+from danelaw.model import CaSpec, Desired, PublisherSpec, ResolverSpec, Survey
 
 T = TypeVar("T")
 
@@ -68,8 +68,8 @@ class Merged:
     whole: dict[str, Table] = field(default_factory=dict)
 
 
-def load(path: str) -> Config:
-    """Return the configuration in a file and the conf.d beside it.
+def load(path: str, survey: Survey | None = None) -> Config:
+    """Return the configuration in a file and the conf.d beside it; ``survey`` answers for ``services = […]``.
 
     Raises `ConfigError` with every problem found, in the order of the config. Files that do not parse are reported
     alone: what they would have defined is not known.
@@ -80,7 +80,7 @@ def load(path: str) -> Config:
     if report.problems:
         raise ConfigError(report.problems)
     merged = _merge(report, {each: table for each, table in parsed.items() if table is not None})
-    config = _build(report, merged, tuple(contents), files.digest_of(contents))
+    config = _build(report, merged, tuple(contents), files.digest_of(contents), survey)
     if report.problems:
         raise ConfigError(report.problems)
     return config
@@ -170,7 +170,7 @@ def _merge_named(top: Table, section: str, into: dict[str, Table]) -> None:
             into[name] = table
 
 
-def _build(report: Report, merged: Merged, paths: tuple[str, ...], digest: str) -> Config:
+def _build(report: Report, merged: Merged, paths: tuple[str, ...], digest: str, survey: Survey | None) -> Config:
     folder = os.path.dirname(paths[0])
     top = merged.top
     state_dir = top.get("state_dir", kinds.path(folder), kinds.path(folder)(files.DEFAULT_STATE_DIR))
@@ -186,7 +186,7 @@ def _build(report: Report, merged: Merged, paths: tuple[str, ...], digest: str) 
     resolver = _whole(merged, "resolver", lambda table: read_resolver(table, folder), ResolverSpec())
     connect: dict[str, str] = _whole(merged, "connect", read_connect, {})
     authoritative: dict[str, tuple[str, ...]] = _whole(merged, "authoritative", read_authoritative, {})
-    around = Surroundings(folder, tuple(cas), tuple(publishers))
+    around = Surroundings(folder, tuple(cas), tuple(publishers), survey)
     drafts = [read_certificate(name, table, around) for name, table in merged.named["certificate"].items()]
     _check_cas(report, top, drafts, cas)
     specs = agree(

@@ -4,10 +4,11 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ TAIL = 2000
 """So many characters of the output are kept, its last ones."""
 
 _KEEP_BYTES = 1 << 17
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _KILL_GRACE = 2.0
 _STOP_GRACE = 10.0
 _LABEL = rb"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----"
@@ -36,6 +38,33 @@ def run(argv: Sequence[str], timeout: timedelta) -> str:
     running in the background is left alone once the command itself has ended. Raises `RetryLater` with the command, how
     it ended and the tail: it cannot be started, its exit status is not 0, or it takes longer than ``timeout``.
     """
+    return clean(_output(argv, timeout, _KEEP_BYTES, subprocess.STDOUT, None))
+
+
+def read(argv: Sequence[str], timeout: timedelta, most: int) -> str:
+    """Run a command that changes nothing; return its whole standard output, of at most ``most`` bytes.
+
+    What is installed for administrators is found for everybody. Raises `FileNotFoundError` where there is no such
+    program, else `RetryLater` as `run` does, and where it says more than that.
+    """
+    path = os.environ.get("PATH") or os.defpath
+    environment = os.environ | {"PATH": f"{path}:{_SBIN}"}
+    if shutil.which(argv[0], path=environment["PATH"]) is None:
+        raise FileNotFoundError(argv[0])
+    try:
+        output = _output(argv, timeout, most + 1, subprocess.DEVNULL, environment)
+    except RetryLater:
+        _output(argv, timeout, _KEEP_BYTES, subprocess.STDOUT, environment)  # once more, for its complaints
+        raise
+    if len(output) > most:
+        raise RetryLater(f"{shlex.join(argv)}: prints more than {most} bytes")
+    return output.decode("utf-8", "replace")
+
+
+def _output(
+    argv: Sequence[str], timeout: timedelta, keep: int, complaints: int, environment: Mapping[str, str] | None
+) -> bytes:
+    """Run a command and return the last ``keep`` bytes that it printed; errors as of `run`."""
     command = shlex.join(argv)
     if not argv:
         raise RetryLater("an empty command cannot be run")
@@ -44,18 +73,19 @@ def run(argv: Sequence[str], timeout: timedelta) -> str:
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=complaints,
             cwd="/",
+            env=environment,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         raise RetryLater(f"{command}: cannot be started: {error}") from None
     ended, deadline = False, time.monotonic() + timeout.total_seconds()
     try:
-        output, ended = _watch(process, deadline)
+        output, ended = _watch(process, deadline, keep)
     except BaseException:
         # Told to stop: half a stop or half a reload is worse than waiting a little for the whole.
-        _, ended = _watch(process, min(deadline, time.monotonic() + _STOP_GRACE))
+        _, ended = _watch(process, min(deadline, time.monotonic() + _STOP_GRACE), keep)
         raise
     finally:
         # A command that nobody waits for must not go on changing things.
@@ -63,14 +93,14 @@ def run(argv: Sequence[str], timeout: timedelta) -> str:
             _kill_group(process)
         if process.stdout is not None:
             process.stdout.close()
-    tail = clean(output)
     if not ended:
-        raise RetryLater(_say(f"{command}: took longer than {timeout.total_seconds():g} s and was killed", tail))
+        found = f"{command}: took longer than {timeout.total_seconds():g} s and was killed"
+        raise RetryLater(_say(found, clean(output)))
     if process.returncode < 0:
-        raise RetryLater(_say(f"{command}: killed by {_signal_name(-process.returncode)}", tail))
+        raise RetryLater(_say(f"{command}: killed by {_signal_name(-process.returncode)}", clean(output)))
     if process.returncode:
-        raise RetryLater(_say(f"{command}: exit status {process.returncode}", tail))
-    return tail
+        raise RetryLater(_say(f"{command}: exit status {process.returncode}", clean(output)))
+    return output
 
 
 def clean(output: bytes) -> str:
@@ -81,7 +111,7 @@ def clean(output: bytes) -> str:
     return _CONTROL.sub("", text).strip()[-TAIL:]
 
 
-def _watch(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bool]:
+def _watch(process: "subprocess.Popen[bytes]", deadline: float, keep: int) -> tuple[bytes, bool]:
     """Read until the command ends or the deadline (`time.monotonic`); return the output's end, and whether it ended."""
     assert process.stdout is not None  # noqa: S101 -- it is a pipe: Popen above
     pipe = process.stdout.fileno()
@@ -90,7 +120,7 @@ def _watch(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, 
     while True:
         # First whether it has ended, then what it wrote: so nothing that it wrote is missed.
         ended = process.poll() is not None
-        is_open = _drain(pipe, kept)
+        is_open = _drain(pipe, kept, keep)
         left = deadline - time.monotonic()
         if ended or left <= 0:
             return bytes(kept), ended
@@ -102,7 +132,7 @@ def _watch(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, 
                 process.wait(left)
 
 
-def _drain(pipe: int, kept: bytearray) -> bool:
+def _drain(pipe: int, kept: bytearray, keep: int) -> bool:
     """Take what can be read now (1 MiB at most, a command may write for ever); return whether more may come."""
     for _ in range(16):
         try:
@@ -112,7 +142,7 @@ def _drain(pipe: int, kept: bytearray) -> bool:
         if not data:
             return False
         kept += data
-        del kept[:-_KEEP_BYTES]
+        del kept[:-keep]
     return True
 
 

@@ -12,7 +12,7 @@ from danelaw.deploy import LocalHost
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.update import Rfc2136Publisher
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import CertificateSpec, Clock, Solver
+from danelaw.model import CertificateSpec, Clock, Solver, Survey
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
@@ -36,6 +36,13 @@ class Opened:
     rings: Rings
     store: SqliteStore
     warnings: tuple[str, ...] = ()
+
+
+def survey() -> Survey:
+    """Return who answers for the services that a configuration names."""
+    from danelaw.deploy.services import HostSurvey  # noqa: PLC0415 - most configurations name none
+
+    return HostSurvey()
 
 
 @contextmanager

@@ -260,7 +260,7 @@ ROWS = [
     # -- not yet there
     (TTL, 'ttl = 3600\nwait = "strict"', "tlsa[0].wait", "not yet supported", "remove it"),
     (TTL, "ttl = 3600\nexternal = true", "tlsa[0].external", "not yet supported", "a deployment"),
-    (RELOAD, 'services = ["postfix"]', "deploy[0].services", "not yet supported", "by hand"),
+    (RELOAD, 'services = ["postfx"]', "deploy[0].services[0]", "did you mean postfix?", "by hand"),
     ("agree_tos = true", 'agree_tos = true\neab = { kid = "x" }', "acme.letsencrypt.eab", "not yet supported", "a CA"),
     ('challenge = "http-01"', 'challenge = "dns-01"', "challenge", "not yet supported", '"http-01"'),
     ('challenge = "http-01"', 'challenge = "tls-alpn-01"', "challenge", "not yet supported", '"http-01"'),
