@@ -35,6 +35,6 @@ def standing_at(facts: Facts, desired: Desired, endpoint: Endpoint, address: str
         standing_chain(facts, deployment)
         for spec in desired.certificates
         for deployment in spec.deployments
-        if endpoint in deployment.endpoints
+        if endpoint in deployment.endpoints or endpoint in deployment.watched
     )
     return tuple(chain for chain in found if chain is not None)

@@ -10,6 +10,7 @@ from danelaw.lifecycle.disk import standing_at
 from danelaw.lifecycle.gate import acceptable, claims_at, fresh_primary, held
 from danelaw.lifecycle.records import standing_records
 from danelaw.lifecycle.sight import ADDRESS_TTL, looked_at, presented_now
+from danelaw.lifecycle.watched import counted
 from danelaw.model import Desired, Facts, TlsaRecord
 
 
@@ -34,7 +35,7 @@ def violations(desired: Desired, facts: Facts, now: datetime) -> list[Violation]
         for spec in desired.certificates
         for endpoint in (
             *(claim.endpoint for claim in spec.claims),
-            *(endpoint for deployment in spec.deployments for endpoint in deployment.endpoints),
+            *(endpoint for deployment in spec.deployments for endpoint in counted(facts, desired, deployment)),
         )
     )
     found: list[Violation] = []

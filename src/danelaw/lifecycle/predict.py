@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
+from danelaw.lifecycle.reloads import reloaded_too
 from danelaw.lifecycle.sight import latest_rows, presented_now
 from danelaw.model import (
     Activate,
@@ -15,6 +16,7 @@ from danelaw.model import (
     Desired,
     Facts,
     Generation,
+    KeyAlgorithm,
     KeyFact,
     Obtain,
     OnDisk,
@@ -41,7 +43,9 @@ def predict(desired: Desired, facts: Facts, step: Step, now: datetime) -> Facts:
         case TakeKey():
             spki_der = f"the key to be made for {step.certificate}".encode()
             digest = hashlib.sha256(spki_der).hexdigest()
-            key = KeyFact(digest, step.certificate, spki_der, "ecdsa", "", "", "made", now)
+            spec = next(spec for spec in desired.certificates if spec.name == step.certificate)
+            algorithm: KeyAlgorithm = "rsa" if spec.key_type.startswith("rsa") else "ecdsa"
+            key = KeyFact(digest, step.certificate, spki_der, algorithm, "", "", "made", now)
             return replace(facts, keys=(*facts.keys, key))
         case Obtain():
             return _obtained(desired, facts, step, now)
@@ -54,6 +58,8 @@ def predict(desired: Desired, facts: Facts, step: Step, now: datetime) -> Facts:
         case Activate():
             return _activated(desired, facts, step, now)
         case Reload():
+            for row in reloaded_too(desired, facts, deployment_of(desired, step), now):
+                facts = _mark(facts, row.deployment, row.n, reloaded_at=now)
             return _mark(facts, step.deployment, step.n, reloaded_at=now)
         case Prove():
             return _mark(facts, step.deployment, step.n, proven_at=now)
@@ -138,7 +144,7 @@ def _presents(deployment: Deployment, facts: Facts, chain: Chain, now: datetime)
     """Return the sights of a chain at every address of this host, the other algorithm's certificate staying."""
     later = now + timedelta(microseconds=1)
     rows = []
-    for endpoint in deployment.endpoints:
+    for endpoint in dict.fromkeys((*deployment.endpoints, *deployment.watched)):
         known: list[Presented | Silent] = [*facts.presented, *facts.silent]
         mine = {row.address for row in known if row.endpoint == endpoint and row.mine}
         for address in sorted(mine):

@@ -42,8 +42,14 @@ class Live:
     def refused_by(
         self, rdatas: Sequence[TlsaRecord], claims: Sequence[TlsaClaim], owner: str, now: datetime
     ) -> list[str]:
-        """Return the addresses whose chain an RRset refuses."""
-        return sorted({at for at, chain in self.chains if not acceptable(rdatas, chain, claims, owner, now)})
+        """Return the addresses of which an RRset refuses a chain."""
+        return sorted({at for at, _ in self.refusals(rdatas, claims, owner, now)})
+
+    def refusals(
+        self, rdatas: Sequence[TlsaRecord], claims: Sequence[TlsaClaim], owner: str, now: datetime
+    ) -> frozenset[tuple[str, Chain]]:
+        """Return the chains that an RRset refuses, with their addresses: one of each algorithm may be presented."""
+        return frozenset((at, chain) for at, chain in self.chains if not acceptable(rdatas, chain, claims, owner, now))
 
 
 def current_key(facts: Facts, certificate: str) -> KeyFact | None:
@@ -76,13 +82,14 @@ def live_at(facts: Facts, desired: Desired, owner: str, now: datetime) -> Live:
 
 
 def wanted_records(facts: Facts, claims: Iterable[TlsaClaim]) -> tuple[TlsaRecord, ...] | None:
-    """Return the union of the claimed records; None while a claiming certificate has no key."""
-    records = set()
-    for claim in claims:
-        key = current_key(facts, claim.certificate)
-        if key is None:
-            return None
-        records |= {dane.tlsa_record(spec, spki_der=key.spki_der) for spec in claim.records}
+    """Return the union of the claimed records; None while no claiming certificate has a key.
+
+    One whose key is not to be had keeps no other's records back.
+    """
+    keys = {claim: key for claim in claims if (key := current_key(facts, claim.certificate)) is not None}
+    if not keys:
+        return None
+    records = {dane.tlsa_record(spec, spki_der=key.spki_der) for claim, key in keys.items() for spec in claim.records}
     return tuple(sorted(records))
 
 
@@ -91,11 +98,36 @@ def own_records(facts: Facts, owner: str) -> frozenset[TlsaRecord]:
     return frozenset(row.record for row in facts.own_records if row.owner == owner and not row.withdrawn_at)
 
 
+def algorithms_of(facts: Facts, record: TlsaRecord) -> frozenset[str]:
+    """Return the algorithms of the keys and chains, seen or ours, that a record matches; of an unknown one, all."""
+    chains = [*(row.chain for row in facts.chains), *(row.chain for row in facts.presented)]
+    found = {chain.algorithm for chain in chains if dane.matches(record, chain)}
+    if record.spec in {(3, 1, 0), (3, 1, 1), (3, 1, 2)}:
+        keys = (key for key in facts.keys if dane.tlsa_record(record.spec, spki_der=key.spki_der) == record)
+        found |= {key.algorithm for key in keys}
+    return frozenset(found or {"rsa", "ecdsa", "other"})
+
+
 def foreign_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
     """Return other people's records among ``base`` that no `prune` names."""
     claims = claims_at(desired, owner)
     own = own_records(facts, owner) | set(wanted_records(facts, claims) or ())
     return [record for record in base if record not in own and not _pruned(record, claims)]
+
+
+def orphan_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
+    """Return our records among ``base`` of certificates that claim the owner name no more, beside those that do.
+
+    They are kept until a person withdraws them (promise 4). One of parameters that nobody wants any more goes: alone it
+    would refuse every chain of the others (RFC 7671 section 8).
+    """
+    claims, own = claims_at(desired, owner), own_records(facts, owner)
+    specs = {spec for claim in claims for spec in claim.records}
+    claiming = {claim.certificate for claim in claims}
+    keys = [key for key in facts.keys if key.certificate not in claiming and not key.compromised_at]
+    left = {dane.tlsa_record(spec, spki_der=key.spki_der) for key in keys for spec in specs}
+    wanted = set(wanted_records(facts, claims) or ())
+    return [record for record in base if record in own & left - wanted and not _pruned(record, claims)]
 
 
 def _pruned(record: TlsaRecord, claims: Sequence[TlsaClaim]) -> bool:
@@ -135,17 +167,18 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
 def _safe(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime) -> Publish | Hold:
     """Let a change through that refuses nobody whom the present RRset accepts, and repairs what can be repaired."""
     owner = swap.owner
-    broken = live.refused_by(swap.expected, claims, owner, now)
-    refused = live.refused_by(swap.wanted, claims, owner, now)
-    if not set(refused) <= set(broken):
+    broken = live.refusals(swap.expected, claims, owner, now)
+    refused = live.refusals(swap.wanted, claims, owner, now)
+    if not refused <= broken:
+        worse = sorted({at for at, _ in refused - broken})
         return Hold(
             "would-refuse",
             owner,
-            f"the records wanted at {owner} would refuse what {', '.join(refused)} presents",
+            f"the records wanted at {owner} would refuse what {', '.join(worse)} presents",
             "make that address present the certificate's key, or take the address out of DNS",
         )
-    if refused and refused == broken:
-        return _refused_live(owner, refused)
+    if refused and refused == broken == frozenset(live.chains):
+        return _refused_live(owner, live.refused_by(swap.wanted, claims, owner, now))
     if live.unknown and not set(swap.expected) <= set(swap.wanted):
         return Hold(
             "silent",
@@ -187,6 +220,7 @@ def _target(
     claims = claims_at(desired, owner)
     wanted = wanted_records(facts, claims) or ()
     target = set(wanted) | set(foreign_records(facts, desired, owner, base))
+    target |= set(orphan_records(facts, desired, owner, base))
     if not base:
         return tuple(sorted(target))
     our_keys = {key.spki_sha256 for key in facts.keys if not key.compromised_at}

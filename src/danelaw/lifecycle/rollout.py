@@ -1,14 +1,27 @@
 """Where one deployment stands, derived from its generations and from what its endpoints present."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.due import back_off, current_chain
 from danelaw.lifecycle.gate import acceptable, claims_at, fresh_primary, owner_state
 from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
-from danelaw.model import CertificateSpec, Chain, ChainFact, Deployment, Desired, Facts, Generation, Presented, Silent
+from danelaw.lifecycle.watched import counted
+from danelaw.model import (
+    CertificateSpec,
+    Chain,
+    ChainFact,
+    Deployment,
+    Desired,
+    Facts,
+    Generation,
+    Presented,
+    Silent,
+)
 
 Phase = Literal["none", "drifted", "reload", "prove", "failed", "proven"]
 """Of the active generation: there is none; its files were changed by somebody; the services have to read it; it has to
@@ -23,7 +36,9 @@ class Rollout:
     """A deployment, the chain that it should present (``current``), and its generations.
 
     ``staged`` is the newest generation that holds the current chain; ``earlier`` are those that were active before, the
-    latest first. ``strays`` are other chains of the same key algorithm that this host presents now.
+    latest first. ``algorithm`` is that of the active generation's chain, of its key where nobody can read that chain,
+    None where there is neither. ``strays`` are other chains of that algorithm that this host presents now, ``absent``
+    what it presents where it has no chain of it at all.
     """
 
     spec: CertificateSpec
@@ -34,7 +49,9 @@ class Rollout:
     staged: Generation | None
     earlier: tuple[Generation, ...]
     next_n: int
+    algorithm: str | None
     strays: tuple[Presented, ...]
+    absent: tuple[Presented, ...]
     silent: tuple[Silent, ...]
     failure: str
 
@@ -74,7 +91,9 @@ def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: da
     earlier = [row for row in reversed(went_live[:-1]) if active is None or row.leaf_sha256 != active.leaf_sha256]
     if active is not None and active.n and not any(row.n == 0 for row in earlier):
         earlier.extend(row for row in generations if row.n == 0)
-    strays = _strays(facts, deployment, active, now)
+    ours = chain_of(facts, active) if active else None
+    algorithm = ours.algorithm if ours else key.algorithm if key else None
+    strays, absent = _others(facts, deployment, active, algorithm, now) if active else ((), ())
     silent = tuple(
         row
         for endpoint in deployment.endpoints
@@ -84,19 +103,27 @@ def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: da
     return Rollout(
         spec=spec,
         deployment=deployment,
-        phase=_phase(facts, deployment, active, strays),
+        phase=_phase(facts, deployment, active, strays, absent),
         current=current,
         active=active,
         staged=staged,
         earlier=tuple(earlier),
         next_n=max((row.n for row in generations), default=0) + 1,
+        algorithm=algorithm,
         strays=strays,
+        absent=absent,
         silent=silent,
-        failure=_failure(facts, deployment),
+        failure=_failure(facts, generations, subject),
     )
 
 
-def _phase(facts: Facts, deployment: Deployment, active: Generation | None, strays: tuple[Presented, ...]) -> Phase:
+def _phase(
+    facts: Facts,
+    deployment: Deployment,
+    active: Generation | None,
+    strays: tuple[Presented, ...],
+    absent: tuple[Presented, ...],
+) -> Phase:
     if active is None or active.active_at is None:
         return "none"
     subject = deployment.id
@@ -110,31 +137,37 @@ def _phase(facts: Facts, deployment: Deployment, active: Generation | None, stra
         return "reload"
     if active.proven_at is None or active.proven_at < given:
         return "prove"
-    return "reload" if any(row.first_at > active.proven_at for row in strays) else "proven"
+    moved = any(row.first_at > active.proven_at for row in strays)
+    return "reload" if moved or any(row.last_at > active.proven_at for row in absent) else "proven"
 
 
-def _strays(facts: Facts, deployment: Deployment, active: Generation | None, now: datetime) -> tuple[Presented, ...]:
-    if active is None:
-        return ()
-    ours = next((row.chain for row in facts.chains if row.chain.leaf_sha256 == active.leaf_sha256), None)
-    found: list[Presented] = []
+def _others(
+    facts: Facts, deployment: Deployment, active: Generation, algorithm: str | None, now: datetime
+) -> tuple[tuple[Presented, ...], tuple[Presented, ...]]:
+    """Return what this host presents in the place of the active generation's chain: strays, then where it is absent.
+
+    The other algorithm's chain, which may stand beside it, is another deployment's concern.
+    """
+    strays: list[Presented] = []
+    absent: list[Presented] = []
     for endpoint in deployment.endpoints:
         for address in looked_at(facts, endpoint, timedelta(0), now):
-            found.extend(
-                row
-                for row in presented_now(facts, endpoint, address)
-                if row.mine
-                and row.chain.leaf_sha256 != active.leaf_sha256
-                and (ours is None or row.chain.algorithm == ours.algorithm)
-                and row.last_at <= now
-            )
-    return tuple(found)
+            rows = [row for row in presented_now(facts, endpoint, address) if row.mine and row.last_at <= now]
+            alike = [row for row in rows if algorithm in {None, row.chain.algorithm}]
+            strays.extend(row for row in alike if row.chain.leaf_sha256 != active.leaf_sha256)
+            if active.leaf_sha256 and not alike:
+                absent.extend(rows)
+    return tuple(strays), tuple(absent)
 
 
-def _failure(facts: Facts, deployment: Deployment) -> str:
-    subject = deployment.id
+def _failure(facts: Facts, generations: Sequence[Generation], subject: str) -> str:
+    """Return what the last reload or proof failed at; the reload may have been another deployment's."""
+    instants = [row.failed_at for row in generations if row.failed_at]
     for effect in reversed(facts.effects):
-        if effect.subject == subject and effect.outcome == "failed" and effect.kind in {"reload", "prove"}:
+        if effect.outcome != "failed" or effect.kind not in {"reload", "prove"} or effect.ended_at is None:
+            continue
+        shared = any(effect.began_at <= at <= effect.ended_at for at in instants)
+        if effect.subject == subject or (effect.kind == "reload" and shared):
             return effect.evidence
     return ""
 
@@ -148,7 +181,7 @@ def retry_generation_at(generation: Generation, forgive: datetime | None) -> dat
 
 def refuses(facts: Facts, desired: Desired, deployment: Deployment, chain: Chain, now: datetime) -> bool:
     """Tell whether the records at some endpoint of a deployment, as they stand now, refuse a chain."""
-    for endpoint in deployment.endpoints:
+    for endpoint in counted(facts, desired, deployment):
         primary, state = fresh_primary(facts, endpoint.owner), owner_state(facts, endpoint.owner)
         rdatas = primary.rdatas if primary else (state.validated if state else ())
         claims = claims_at(desired, endpoint.owner)

@@ -14,8 +14,10 @@ from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_
 from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, go_live, owner_state
 from danelaw.lifecycle.invariants import new_violations
 from danelaw.lifecycle.predict import predict
-from danelaw.lifecycle.records import current_key, publication
+from danelaw.lifecycle.records import algorithms_of, current_key, publication
+from danelaw.lifecycle.reloads import share_a_reload
 from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, retry_generation_at, rollout
+from danelaw.lifecycle.watched import counted
 from danelaw.model import (
     Activate,
     CertificateSpec,
@@ -45,11 +47,15 @@ LOST_LIMIT = 3
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What every rule reads. Failures up to ``forgive`` do not delay anything (``--retry-now``)."""
+    """What every rule reads; ``works`` are where all deployments stand.
+
+    Failures up to ``forgive`` do not delay anything (``--retry-now``).
+    """
 
     desired: Desired
     facts: Facts
     now: datetime
+    works: tuple[Rollout, ...]
     forgive: datetime | None = None
 
 
@@ -61,7 +67,8 @@ def step(
 ) -> Step | Rest:
     """Return the next step, or why there is none now. Raises `UnsafePlan` where a rule would break an invariant."""
     del chance  # ARI draws its instant here one day
-    case = Case(desired, facts, now, forgive)
+    works = tuple(rollout(facts, spec, each, now) for spec in desired.certificates for each in spec.deployments)
+    case = Case(desired, facts, now, works, forgive)
     waits: list[Wait] = []
     holds: list[Hold] = []
     for rule in RULES:
@@ -87,16 +94,13 @@ def _keys(case: Case) -> Answers:
 
 def _in_flight(case: Case) -> Answers:
     """Finish what went live: reload, prove, or go back."""
-    for work in _rollouts(case):
+    for work in case.works:
         active, name, subject = work.active, work.spec.name, work.deployment.id
         if active is None:
             continue
         if work.phase == "reload":
-            why = "let the services read the new files"
-            if work.strays and active.proven_at:
-                row = work.strays[0]
-                why = f"{row.address} presents another chain at {row.endpoint} than the one deployed"
-            yield Reload(name, subject, active.n, why)
+            yield from _together(case, work, active)
+            yield Reload(name, subject, active.n, _why_reload(work, active))
         elif work.phase == "prove":
             yield Prove(name, subject, active.n, active.leaf_sha256, "every address must present what was deployed")
         elif work.phase == "failed":
@@ -107,6 +111,34 @@ def _in_flight(case: Case) -> Answers:
                 f"{mute.endpoint} at {mute.address} is silent since {mute.first_at:%Y-%m-%d %H:%M:%SZ}: {mute.problem}"
             )
             yield Hold("silent-live", subject, why, "start the service")
+
+
+def _why_reload(work: Rollout, active: Generation) -> str:
+    if active.proven_at and work.strays:
+        row = work.strays[0]
+        return f"{row.address} presents another chain at {row.endpoint} than the one deployed"
+    if active.proven_at and work.absent:
+        row = work.absent[0]
+        return f"{row.address} does not present the chain deployed at {row.endpoint}, but one of another algorithm"
+    return "let the services read the new files"
+
+
+def _together(case: Case, work: Rollout, active: Generation) -> Answers:
+    """Put first what shares a reload and may go back or go live just now: it is tested and reloaded once.
+
+    What failed before is tried by itself, so that its next failure is not the others'. Nothing here takes long: what
+    waits for an order, for caches or for a back-off is left for a reload of its own.
+    """
+    fresh = work.is_current_active and not active.tries
+    for other in case.works:
+        if not share_a_reload(work.deployment, other.deployment):
+            continue
+        answers: list[Step | Wait | Hold] = []
+        if other.phase == "failed" and other.active is not None:
+            answers.extend(_go_back(case, other, other.active))
+        elif fresh and (other.staged is None or not other.staged.tries):
+            answers.extend(_deploy_one(case, other))
+        yield from (answer for answer in answers if isinstance(answer, Stage | Activate))
 
 
 def _go_back(case: Case, work: Rollout, active: Generation) -> Answers:
@@ -139,7 +171,7 @@ def _is_over(case: Case, chain: Chain | None) -> bool:
 
 def _repair(case: Case) -> Answers:
     """Where the records refuse what we deployed, the shortest repair: an earlier generation that the gate allows."""
-    for work in _rollouts(case):
+    for work in case.works:
         live = chain_of(case.facts, work.active) if work.active and work.phase == "proven" else None
         if live is None or not refuses(case.facts, case.desired, work.deployment, live, case.now):
             continue
@@ -157,7 +189,7 @@ def _blocked(case: Case, work: Rollout, chain: Chain | None) -> list[Blocked]:
     """Return what keeps a chain from going live at any endpoint of a deployment."""
     found = [
         item
-        for owner in dict.fromkeys(endpoint.owner for endpoint in work.deployment.endpoints)
+        for owner in dict.fromkeys(endpoint.owner for endpoint in counted(case.facts, case.desired, work.deployment))
         for item in go_live(case.facts, case.desired, owner, chain, case.now)
     ]
     return list(dict.fromkeys(found))
@@ -189,23 +221,30 @@ def _publication(case: Case, owner: str) -> Answers:
 
 
 def _kept_while_unproven(case: Case, swap: Publish) -> Publish:
-    """Withdraw nothing while a deployment that proves the owner name is not proven: old workers may linger."""
-    gone = set(swap.expected) - set(swap.wanted)
-    unproven = any(
-        work.phase in {"drifted", "reload", "prove", "failed"}
-        for work in _rollouts(case)
-        if any(endpoint.owner == swap.owner for endpoint in work.deployment.endpoints)
-    )
-    if not gone or not unproven:
+    """Withdraw nothing that may be in use while a deployment is not proven there: old workers may linger.
+
+    They present chains of its own key algorithm. What nobody here knows the algorithm of waits for all.
+    """
+    unproven = {
+        work.algorithm
+        for work in case.works
+        if work.phase in {"drifted", "reload", "prove", "failed"}
+        and any(endpoint.owner == swap.owner for endpoint in work.deployment.endpoints)
+    }
+    if not unproven:
         return swap
-    return replace(swap, wanted=tuple(sorted({*swap.wanted, *gone})), why=f"{swap.why}, once all is proven")
+    gone = set(swap.expected) - set(swap.wanted)
+    kept = {each for each in gone if None in unproven or unproven & algorithms_of(case.facts, each)}
+    if not kept:
+        return swap
+    return replace(swap, wanted=tuple(sorted({*swap.wanted, *kept})), why=f"{swap.why}, once all is proven")
 
 
 def _unclaimed(case: Case) -> Answers:
     """Say where records that nobody here claims refuse what a deployment presents: mail is lost there."""
-    for work in _rollouts(case):
+    for work in case.works:
         live = chain_of(case.facts, work.active) if work.active and work.phase == "proven" else None
-        for endpoint in work.deployment.endpoints if live else ():
+        for endpoint in counted(case.facts, case.desired, work.deployment) if live else ():
             state = owner_state(case.facts, endpoint.owner)
             if live is None or state is None or claims_at(case.desired, endpoint.owner) or not state.validated:
                 continue
@@ -222,7 +261,7 @@ def _is_on_its_way(case: Case, owner: str) -> bool:
     names = {claim.certificate for claim in claims_at(case.desired, owner)}
     return any(
         work.spec.name in names and not work.done and any(e.owner == owner for e in work.deployment.endpoints)
-        for work in _rollouts(case)
+        for work in case.works
     )
 
 
@@ -284,22 +323,27 @@ def _revoked_since(facts: Facts, spec: CertificateSpec, row: ChainFact) -> bool:
 
 
 def _deploy(case: Case) -> Answers:
-    for work in _rollouts(case):
-        if work.current is None or work.done or work.phase in {"reload", "prove"}:
-            continue
-        if work.phase == "failed" and work.is_current_active:
-            continue  # _in_flight tries it again; an earlier generation that fails is left for the current one
-        subject = work.deployment.id
-        if work.staged is None:
-            leaf = work.current.chain.leaf_sha256
-            stage = Stage(work.spec.name, subject, work.next_n, leaf, "write the new chain beside what is live")
-            yield from _unless_backing_off(case, "stage", subject, stage)
-            continue
-        until = retry_generation_at(work.staged, case.forgive)
-        if until is not None and until > case.now:
-            yield Wait("backoff", subject, until, f"{subject}: the new chain was not proven: {work.failure}")
-            continue
-        yield from _activate(case, work, work.staged, work.current)
+    for work in case.works:
+        yield from _deploy_one(case, work)
+
+
+def _deploy_one(case: Case, work: Rollout) -> Answers:
+    """Take one deployment closer to its current chain."""
+    if work.current is None or work.done or work.phase in {"reload", "prove"}:
+        return
+    if work.phase == "failed" and work.is_current_active:
+        return  # _in_flight tries it again; an earlier generation that fails is left for the current one
+    subject = work.deployment.id
+    if work.staged is None:
+        leaf = work.current.chain.leaf_sha256
+        stage = Stage(work.spec.name, subject, work.next_n, leaf, "write the new chain beside what is live")
+        yield from _unless_backing_off(case, "stage", subject, stage)
+        return
+    until = retry_generation_at(work.staged, case.forgive)
+    if until is not None and until > case.now:
+        yield Wait("backoff", subject, until, f"{subject}: the new chain was not proven: {work.failure}")
+        return
+    yield from _activate(case, work, work.staged, work.current)
 
 
 def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact) -> Answers:
@@ -336,12 +380,6 @@ def _until_published(case: Case, item: Blocked, subject: str) -> Wait | Hold:
     if pending is not None:
         return Wait(item.code, subject, case.now + timedelta(seconds=5), item.why)
     return Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
-
-
-def _rollouts(case: Case) -> Iterator[Rollout]:
-    for spec in case.desired.certificates:
-        for deployment in spec.deployments:
-            yield rollout(case.facts, spec, deployment, case.now)
 
 
 def _unless_backing_off(case: Case, kind: str, subject: str, wanted: Step) -> Answers:

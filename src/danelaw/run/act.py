@@ -10,6 +10,7 @@ from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.predict import deployment_of
 from danelaw.lifecycle.records import current_key
+from danelaw.lifecycle.reloads import failed_too, reloaded_too
 from danelaw.model import (
     Activate,
     CertificateSpec,
@@ -81,7 +82,7 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[Effec
         evidence = failure = str(error)
         outcome = "lost" if isinstance(error, Lost) else "failed"
         retry_at = error.not_before if isinstance(error, RetryLater) else None
-        made = _after_failure(rings, facts, step, error)
+        made = _after_failure(desired, rings, facts, step, error)
     else:
         if failure:
             outcome, evidence = "failed", failure
@@ -94,7 +95,7 @@ def came_to_nothing(desired: Desired, rings: Rings, facts: Facts, step: Step) ->
     """Store that a step which was done has changed nothing, as a failed try: it is backed off from like any other."""
     now = rings.clock.now()
     effect = rings.store.begin(KINDS[type(step)], subject_of(step), _detail(step, _spec(desired, step)), now)
-    made = [_failed(facts, step, now)] if isinstance(step, Reload | Prove) else []
+    made = [_failed(_generation(facts, step), now)] if isinstance(step, Reload | Prove) else []
     rings.store.end(effect, "failed", NO_CHANGE, rings.clock.now(), made)
     rings.tell("failed", NO_CHANGE, step)
     return f"{describe(step)}: {NO_CHANGE}"
@@ -166,15 +167,19 @@ def _stage(desired: Desired, rings: Rings, facts: Facts, step: Stage) -> tuple[S
 
 
 def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple[Sequence[Fact], str, str | None]:
-    """Run each service's config test, and only where all pass the reloads."""
+    """Run each service's config test, and only where all pass the reloads.
+
+    Whatever else waits for these reloads alone has had its own by it.
+    """
     deployment, said = deployment_of(desired, step), []
     tests = [service.test for service in deployment.services]
     for argv in dict.fromkeys([*tests, *(service.reload for service in deployment.services)]):
         if argv:
             output = rings.host.run(argv, deployment.timeout).splitlines()
             said.append(f"{' '.join(argv)}: {output[-1][:LONGEST] if len(output) == 1 else 'ok'}")
-    generation = replace(_generation(facts, step), reloaded_at=rings.clock.now(), proven_at=None)
-    return [generation], "; ".join(said), None
+    now = rings.clock.now()
+    reloaded = [_generation(facts, step), *reloaded_too(desired, facts, deployment, now)]
+    return [replace(row, reloaded_at=now, proven_at=None) for row in reloaded], "; ".join(said), None
 
 
 def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[Sequence[Fact], str, str | None]:
@@ -182,23 +187,27 @@ def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[S
     seen, evidence, failure = prove(desired, rings, deployment_of(desired, step), chain_of(facts, generation))
     now = rings.clock.now()
     if failure:
-        return [*seen, _failed(facts, step, now)], failure, failure
+        return [*seen, _failed(generation, now)], failure, failure
     return [*seen, replace(generation, proven_at=now, tries=0)], evidence, None
 
 
-def _after_failure(rings: Rings, facts: Facts, step: Step, error: DanelawError) -> Sequence[Fact]:
+def _after_failure(desired: Desired, rings: Rings, facts: Facts, step: Step, error: DanelawError) -> Sequence[Fact]:
     """Return what is known after a failure.
 
-    A generation whose config test or reload failed is marked so. An update without an answer may have arrived: what it
-    would have added is ours if it is ever seen there, and what it would have withdrawn is ours still.
+    A generation whose config test or reload failed is marked so, with those that may have made it fail. An update
+    without an answer may have arrived: what it would have added is ours if it is ever seen there, and what it would
+    have withdrawn is ours still.
     """
     if isinstance(step, Publish) and isinstance(error, RetryLater):
         return [row for row in own_records_after(rings, facts, step) if not row.withdrawn_at]
-    return [_failed(facts, step, rings.clock.now())] if isinstance(step, Reload) else ()
+    if not isinstance(step, Reload):
+        return ()
+    now = rings.clock.now()
+    suspects = failed_too(desired, facts, deployment_of(desired, step), now)
+    return [_failed(row, now) for row in (_generation(facts, step), *suspects)]
 
 
-def _failed(facts: Facts, step: Reload | Prove, at: datetime) -> Generation:
-    generation = _generation(facts, step)
+def _failed(generation: Generation, at: datetime) -> Generation:
     return replace(generation, failed_at=at, tries=generation.tries + 1)
 
 

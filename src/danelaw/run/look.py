@@ -52,6 +52,11 @@ def endpoints_of(desired: Desired) -> list[Endpoint]:
     return list(found)
 
 
+def watched_of(desired: Desired) -> list[Endpoint]:
+    """Return every endpoint that is watched, in a stable order."""
+    return list(dict.fromkeys(endpoint for each in deployments_of(desired) for endpoint in each.watched))
+
+
 def deployments_of(desired: Desired) -> list[Deployment]:
     """Return every deployment."""
     return [deployment for spec in desired.certificates for deployment in spec.deployments]
@@ -61,9 +66,10 @@ def look(desired: Desired, rings: Rings) -> Facts:
     """Look at the world, store what was seen, and return all facts."""
     facts = rings.store.snapshot()
     endpoints = endpoints_of(desired)
-    owner_looks = rings.dns.look(list(dict.fromkeys(e.owner for e in endpoints)), facts.servers)
+    watched = [endpoint for endpoint in watched_of(desired) if endpoint not in endpoints]
+    owner_looks = rings.dns.look(list(dict.fromkeys(e.owner for e in (*endpoints, *watched))), facts.servers)
     primaries = _primaries(desired, rings, owner_looks)
-    places = every_place(rings, endpoints)
+    places = every_place(rings, endpoints) | _watched_places(rings, facts, watched, owner_looks)
     requests = [
         request
         for endpoint, found in places.items()
@@ -82,6 +88,19 @@ def look(desired: Desired, rings: Rings) -> Facts:
     rings.store.record(seen)
     facts = rings.store.snapshot()
     return merge(facts, _nowhere(facts, places, at))
+
+
+def _watched_places(
+    rings: Rings, facts: Facts, watched: Iterable[Endpoint], looks: Iterable[OwnerLook]
+) -> dict[Endpoint, Places]:
+    """Return where watched endpoints are looked at: only those where records stand or stood, and that have an address.
+
+    The others are left alone, and what cannot be found out about them is nobody's concern.
+    """
+    stood = {row.owner for row in facts.rrsets if row.rdatas}
+    stood |= {each.owner for each in looks if any(reading.rdatas for reading in each.readings)}
+    found = every_place(rings, [endpoint for endpoint in watched if endpoint.owner in stood])
+    return {endpoint: places for endpoint, places in found.items() if places.addresses}
 
 
 def _lost_from_sight(facts: Facts, places: Mapping[Endpoint, Places], at: datetime) -> Iterable[ProbeResult]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle.gate import owner_state
-from danelaw.lifecycle.records import current_key, foreign_records
+from danelaw.lifecycle.records import current_key, foreign_records, orphan_records
 from danelaw.model import Desired, DnsView, Facts, Host
 
 
@@ -82,10 +82,13 @@ def _keys(desired: Desired, facts: Facts, host: Host) -> Iterator[Note]:
 def _orphans(desired: Desired, facts: Facts) -> Iterator[Note]:
     """What left the config is kept until a person withdraws it."""
     claimed = set(_owners(desired))
-    for row in facts.own_records:
-        if row.withdrawn_at is None and row.owner not in claimed:
-            text = f"{row.record} at {row.owner} is ours, and no tlsa table claims it any more; it is kept"
-            yield Note("orphan-record", row.owner, text)
+    left = [(row.owner, row.record) for row in facts.own_records if not row.withdrawn_at and row.owner not in claimed]
+    for row in facts.primaries:
+        if row.owner in claimed:
+            left.extend((row.owner, record) for record in orphan_records(facts, desired, row.owner, row.rdatas))
+    for owner, record in left:
+        text = f"{record} at {owner} is ours, and no tlsa table claims it any more; it is kept"
+        yield Note("orphan-record", owner, text)
     names = {spec.name for spec in desired.certificates}
     for name in sorted({key.certificate for key in facts.keys} - names):
         yield Note("orphan-certificate", name, f"{name} left the config; its key, files and records are kept")

@@ -1,0 +1,27 @@
+"""Which endpoints of a deployment count before its chain goes live: those proven, and those only watched."""
+
+from danelaw.lifecycle.gate import owner_state
+from danelaw.lifecycle.sight import ADDRESS_TTL, looked_at
+from danelaw.model import Deployment, Desired, Endpoint, Facts, Presented, Silent
+
+
+def counted(facts: Facts, desired: Desired, deployment: Deployment) -> tuple[Endpoint, ...]:
+    """Return every endpoint at which records that refuse a deployment's chain would lose mail (promise 1).
+
+    A watched one counts where records stand at its owner name, or stood there since the first look, and its name gave
+    an address of this host lately. One of which nothing can be learnt holds nobody up.
+    """
+    watched = (endpoint for endpoint in deployment.watched if _counts(facts, desired, endpoint))
+    return tuple(dict.fromkeys((*deployment.endpoints, *watched)))
+
+
+def _counts(facts: Facts, desired: Desired, endpoint: Endpoint) -> bool:
+    state = owner_state(facts, endpoint.owner)
+    if state is None or state.problem or not any(row.owner == endpoint.owner and row.rdatas for row in facts.rrsets):
+        return False
+    margin, now = ADDRESS_TTL + desired.lookup_margin, state.last_at
+    lately = looked_at(facts, endpoint, margin, now)
+    rows: list[Presented | Silent] = [*facts.presented, *facts.silent]
+    return any(
+        row.mine and row.address in lately and row.last_at + margin > now for row in rows if row.endpoint == endpoint
+    )
