@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from danelaw.acme.deaf import start_deaf
 from danelaw.acme.ports import holder
 from danelaw.errors import Refused
+from danelaw.names import format_host_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +28,8 @@ _PREFIX = "/.well-known/acme-challenge/"
 _LARGEST_REQUEST = 8192
 _MOST_CONNECTIONS = 256
 _BACKLOG = 1024
+_FAMILIES = {"0.0.0.0": "IPv4", "::": "IPv6"}  # noqa: S104 (what they stand for, not a choice)
+_NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 @dataclass(slots=True)
@@ -44,8 +47,9 @@ class ListenerSolver:
     """Answers challenges on ``addresses``, each (IPv4 or IPv6 address, port): `model.Solver` and a context manager.
 
     It listens from entering to leaving. An IPv6 address listens for IPv6 only, so that ``0.0.0.0`` and ``::`` may stand
-    side by side; ``::`` is left out on a host without IPv6 where another address remains. ``patience`` is how long one
-    connection may take in all.
+    side by side; ``::`` without any IPv4 address at its port listens for both. Of several addresses, ``0.0.0.0`` or
+    ``::`` is left out where this host does not have the family. ``patience`` is how long one connection may take in
+    all.
     """
 
     def __init__(self, addresses: Sequence[tuple[str, int]], patience: timedelta = timedelta(seconds=5)) -> None:
@@ -56,6 +60,8 @@ class ListenerSolver:
         self._cleanup: ExitStack | None = None
         self.bound: tuple[tuple[str, int], ...] = ()
         """The addresses really listened on, where it listens: port 0 lets the system choose one."""
+        self.left_out: tuple[str, ...] = ()
+        """What was asked for and is not listened on, in words, where it listens."""
 
     def __enter__(self) -> Self:
         """Listen. Raises `Refused` where an address cannot be had, naming who holds it."""
@@ -115,28 +121,34 @@ class ListenerSolver:
 
     def _bind(self) -> list[socket.socket]:
         bound: list[socket.socket] = []
+        left_out: list[str] = []
         try:
             for address, port in self._addresses:
+                both = address == "::" and all(":" in other for other, at in self._addresses if at == port)
                 try:
-                    bound.append(_listen(address, port))
+                    bound.append(_listen(address, port, both=both))
                 except OSError as error:
-                    no_ipv6 = address == "::" and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
-                    if not no_ipv6 or len(self._addresses) == 1:
-                        raise Refused(_why(address, port, error)) from error
+                    why = _why(address, port, error, both=both)
+                    if address not in _FAMILIES or error.errno not in _NO_FAMILY or len(self._addresses) == 1:
+                        raise Refused(why) from error
+                    left_out.append(why)
         except BaseException:
             for sock in bound:
                 sock.close()
             raise
+        if not bound:
+            raise Refused("; ".join(left_out))
+        self.left_out = tuple(left_out)
         return bound
 
 
-def _listen(address: str, port: int) -> socket.socket:
+def _listen(address: str, port: int, *, both: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections in TIME_WAIT are no obstacle
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
         sock.bind((address, port))
         sock.listen(_BACKLOG)
         sock.settimeout(0)
@@ -146,10 +158,12 @@ def _listen(address: str, port: int) -> socket.socket:
     return sock
 
 
-def _why(address: str, port: int, error: OSError) -> str:
-    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+def _why(address: str, port: int, error: OSError, *, both: bool) -> str:
+    where = format_host_port(address, port)
+    if error.errno in _NO_FAMILY and address in _FAMILIES:
+        return f"{where} is not listened on: this host has no {_FAMILIES[address]}"
     if error.errno == errno.EADDRINUSE:
-        who = holder(address, port) or "another process"
+        who = holder(address, port, both=both) or "another process"
         return f"{where} is held by {who}; stop it by pre_challenge, or use http01.webroot"
     if error.errno in {errno.EACCES, errno.EPERM}:
         return f"{where} may not be listened on by this user; run danelaw as root or give it CAP_NET_BIND_SERVICE"

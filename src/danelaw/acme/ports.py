@@ -9,12 +9,12 @@ from pathlib import Path
 _LISTEN = "0A"
 
 
-def holder(address: str, port: int) -> str | None:
+def holder(address: str, port: int, *, both: bool = False) -> str | None:
     """Return who listens on an address and port: ``apache2 (pid 123)``, or a user's name where only root sees more.
 
-    None where /proc does not tell.
+    ``both``: the address is ``::``, wanted for IPv4 as well. None where /proc does not tell.
     """
-    owners = {inode: uid for inode, uid in _listening(address, port) if inode != "0"}
+    owners = {inode: uid for inode, uid in _listening(address, port, both=both) if inode != "0"}
     for inode in owners:
         process = _process(inode)
         if process is not None:
@@ -27,7 +27,7 @@ def holder(address: str, port: int) -> str | None:
     return None
 
 
-def _listening(address: str, port: int) -> list[tuple[str, int]]:
+def _listening(address: str, port: int, *, both: bool) -> list[tuple[str, int]]:
     """Return (inode, user id) of the sockets whose listening keeps this address and port from being taken."""
     found: list[tuple[str, int]] = []
     try:
@@ -44,11 +44,10 @@ def _listening(address: str, port: int) -> list[tuple[str, int]]:
             if fields[3] != _LISTEN or int(local_port, 16) != port:
                 continue
             bound = _address(local)
-            # an IPv6 wildcard may hold IPv4 as well (IPV6_V6ONLY is off by default)
             same_family = bound.version == wanted.version
-            if (same_family and (bound == wanted or bound.is_unspecified or wanted.is_unspecified)) or (
-                bound.version == 6 and bound.is_unspecified
-            ):
+            overlap = same_family and (bound == wanted or bound.is_unspecified or wanted.is_unspecified)
+            # an IPv6 wildcard may hold IPv4 as well (IPV6_V6ONLY is off by default)
+            if both or overlap or (bound.version == 6 and bound.is_unspecified):
                 found.append((fields[9], int(fields[7])))
     return found
 

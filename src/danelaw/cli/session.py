@@ -101,9 +101,9 @@ def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
     out: TextIO = sys.stderr if arguments.json else sys.stdout
 
     def listen(event: Event) -> None:
-        if arguments.quiet and event.kind != "failed":
+        if (arguments.quiet and event.kind != "failed") or (event.kind == "detail" and not arguments.verbose):
             return
-        mark = {"step": "now ", "done": "done", "failed": "FAILED", "lost": "lost", "progress": "    "}[event.kind]
+        mark = {"step": "now ", "done": "done", "failed": "FAILED", "lost": "lost"}.get(event.kind, "    ")
         line = f"{mark}  {event.at:%H:%M:%S}  {event.text}"
         # Whoever reads may have gone (`| head`), the log's disk be full: that is not to end a run in the middle.
         with suppress(OSError):

@@ -12,7 +12,7 @@ from danelaw.deploy import LocalHost
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.update import Rfc2136Publisher
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import CertificateSpec, Clock, Solver, Survey
+from danelaw.model import CertificateSpec, Clock, Progress, Solver, Survey
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
@@ -71,7 +71,7 @@ def opened(
             prober=Handshakes(clock),
             publishers=publishers,
             authorities=authorities,
-            solver=lambda spec: solver(spec, clock),
+            solver=lambda spec: solver(spec, clock, lambda text: rings.tell("detail", text)),
             connect=connect,
             listener=listener,
         )
@@ -86,10 +86,10 @@ def opened(
 
 
 @contextmanager
-def solver(spec: CertificateSpec, clock: Clock) -> Iterator[Solver]:
+def solver(spec: CertificateSpec, clock: Clock, say: Progress) -> Iterator[Solver]:
     """Make a certificate's http-01 challenges answerable: below its webroot, or by our own listener.
 
-    Raises `RetryLater` that names the holder where the listener's port is not free.
+    ``say`` hears what our listener leaves out. Raises `RetryLater` that names the holder where its port is not free.
     """
     if spec.http01.webroot is not None:
         yield WebrootSolver(spec.http01.webroot)
@@ -107,4 +107,6 @@ def solver(spec: CertificateSpec, clock: Clock) -> Iterator[Solver]:
                 if spec.pre_challenge is None or now >= until:
                     raise RetryLater(str(taken)) from taken
             clock.sleep_until(now + PAUSE)
+        for left_out in listener.left_out:
+            say(left_out)
         yield listener

@@ -28,7 +28,8 @@ SolverFactory = Callable[[CertificateSpec], AbstractContextManager[Solver]]
 class Event:
     """Something that happened in a run, for people and for ``--json``.
 
-    ``kind``: ``step`` (about to be taken), ``done``, ``failed``, ``lost`` (somebody else was first), ``progress``.
+    ``kind``: ``step`` (about to be taken), ``done``, ``failed``, ``lost`` (somebody else was first), ``progress``, and
+    ``detail``, which is said to those who ask for more (``-v``).
     """
 
     kind: str

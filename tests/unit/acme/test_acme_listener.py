@@ -13,6 +13,7 @@ import pytest
 
 from danelaw.acme import ListenerSolver
 from danelaw.errors import Refused
+from fakes import without_ipv6
 
 TOKEN, ANSWER = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0", "token.thumbprint"
 ANY = "0.0.0.0"  # noqa: S104  (every IPv4 address is what the config's default asks for)
@@ -148,6 +149,49 @@ def test_ipv4_and_ipv6_stand_side_by_side_and_again_at_once() -> None:
             assert get(port)[0] == get(port, address="::1")[0] == "HTTP/1.1 200 OK"
 
 
+def test_ipv6_alone_is_both_families() -> None:
+    port = free_port()
+    with ListenerSolver([("::", port)]) as solver:
+        assert get(port)[0] == get(port, address="::1")[0] == "HTTP/1.1 404 Not Found"
+        assert solver.left_out == ()
+
+
+def test_a_single_ipv6_address_is_no_wildcard() -> None:
+    with ListenerSolver([("::1", 0)]) as solver:
+        port = solver.bound[0][1]
+        assert get(port, address="::1")[0] == "HTTP/1.1 404 Not Found"
+        with pytest.raises(ConnectionRefusedError):
+            get(port)
+
+
+WITHOUT = """
+import sys
+from danelaw.acme import ListenerSolver
+from danelaw.errors import Refused
+port = int(sys.argv[1])
+for addresses in (["0.0.0.0", "::"], ["::"], ["0.0.0.0", "::1"]):
+    try:
+        with ListenerSolver([(address, port) for address in addresses]) as solver:
+            print(*solver.bound, *solver.left_out, sep="|")
+    except Refused as refused:
+        print(refused)
+"""
+
+
+def test_a_kernel_without_ipv6_listens_on_ipv4_and_says_so() -> None:
+    """The wildcard is left out; alone, or as an address that was asked for, it is an error."""
+    port = free_port()
+    launcher = Path(without_ipv6.__file__)
+    said = subprocess.run(
+        [sys.executable, launcher, sys.executable, "-c", WITHOUT, str(port)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert said == [
+        f"('{ANY}', {port})|[::]:{port} is not listened on: this host has no IPv6",
+        f"[::]:{port} is not listened on: this host has no IPv6",
+        f"[::1]:{port} cannot be listened on: Address family not supported by protocol; correct http01.listen",
+    ]
+
+
 def test_leaving_ends_open_connections_and_threads() -> None:
     with ListenerSolver([("127.0.0.1", 0)]) as solver:
         port = solver.bound[0][1]
@@ -170,6 +214,22 @@ def test_a_port_that_is_held_is_refused_by_its_holders_name(held: str) -> None:
             solver.__enter__()
         assert name in (solver.check_free() or "")
     assert solver.check_free() is None
+
+
+@pytest.mark.parametrize("held", ["127.0.0.1", "::1", ANY, "::"])
+@pytest.mark.parametrize("wanted", [["::"], [ANY, "::"]])
+def test_either_family_that_is_held_is_named_with_its_holder(held: str, wanted: list[str]) -> None:
+    family = socket.AF_INET6 if ":" in held else socket.AF_INET
+    with socket.socket(family) as holder:
+        if family == socket.AF_INET6:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        holder.bind((held, 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        name = Path("/proc/self/comm").read_text().strip()
+        words = ListenerSolver([(address, port) for address in wanted]).check_free() or ""
+        taken = f"[::]:{port}" if len(wanted) == 1 or ":" in held else f"{ANY}:{port}"
+        assert words.startswith(f"{taken} is held by {name} (pid {os.getpid()}); stop it")
 
 
 def test_another_processs_port_is_told_by_its_name() -> None:
