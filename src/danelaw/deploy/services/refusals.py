@@ -3,7 +3,7 @@
 Each refusal says what was found, in which setting, and what to set in its place.
 """
 
-# ruff: noqa: PTH114, PTH115, PTH117, PTH119 - paths are text here, and os.path answers where Path raises
+# ruff: noqa: PTH114, PTH115, PTH117, PTH119, PTH123 - paths are text here, and os.path answers where Path raises
 
 import os
 import re
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from danelaw.errors import Unsuited
-from danelaw.model import FileSpec
+from danelaw.errors import InputError, Unsuited
+from danelaw.model import FileSpec, KeyAlgorithm
 
 
 class Ask(Protocol):
@@ -80,6 +80,33 @@ def check_path(ask: Ask, path: str, setting: str) -> None:
     package = owner_package(ask, path)
     if package:
         raise Unsuited(f"{path} in {setting}, which belongs to the package {package}", expected)
+
+
+def key_algorithms(path: str) -> tuple[KeyAlgorithm, ...]:
+    """Return the algorithms of the private keys in a PEM file; empty where there is none that we can read."""
+    from danelaw import pki  # noqa: PLC0415 - 80 ms, and few services need it
+    from danelaw.pki import pem  # noqa: PLC0415 - as above
+
+    with suppress(OSError, InputError):
+        with open(path, "rb") as file:
+            blocks = pem.blocks(file.read(pem.MAX_BYTES))
+        keys = [block.text for block in blocks if block.label.endswith("PRIVATE KEY")]
+        return tuple(pki.check_public_key(pki.load_source(key).spki_der) for key in keys)
+    return ()
+
+
+def by_algorithm(keys: Sequence[str], algorithm: KeyAlgorithm) -> str | None:
+    """Return the one of several key files that is for a key algorithm, None where that is not clear.
+
+    That is the only one; else the one that holds such a key; else, while none does, the one that holds nothing yet.
+    """
+    if len(set(keys)) == 1:
+        return keys[0]
+    held = {path: key_algorithms(path) for path in keys}
+    fitting = [path for path, found in held.items() if algorithm in found]
+    empty = [path for path, found in held.items() if not found]
+    chosen = fitting or empty
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def is_own_link(path: str) -> bool:

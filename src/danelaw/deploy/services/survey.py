@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from danelaw.deploy import commands
+from danelaw.deploy.services import dovecot, postfix
 from danelaw.deploy.services.refusals import Ask
 from danelaw.errors import RetryLater, Unsuited
 from danelaw.model import KeyAlgorithm, ServiceSetup
@@ -22,7 +23,7 @@ class Preset(Protocol):
         ...
 
 
-PRESETS: Mapping[str, Preset] = {}
+PRESETS: Mapping[str, Preset] = {"dovecot": dovecot.survey, "postfix": postfix.survey}
 """The presets of `danelaw.config.services.PRESETS`, each with its module's ``survey``."""
 
 
