@@ -64,7 +64,7 @@ def spec(
     deployment = Deployment(name, files, (SMTP,), services, watched)
     key_type: KeyType = "rsa2048" if name == RSA else "p256"
     return CertificateSpec(
-        name, (HOST,), "ca", Http01("/srv"), key_type=key_type, claims=claims, deployments=(deployment,)
+        name, (HOST,), "ca", Http01(("/srv",)), key_type=key_type, claims=claims, deployments=(deployment,)
     )
 
 

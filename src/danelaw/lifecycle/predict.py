@@ -8,6 +8,7 @@ from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
 from danelaw.lifecycle.reloads import reloaded_too
 from danelaw.lifecycle.sight import latest_rows, presented_now
+from danelaw.lifecycle.watched import counted
 from danelaw.model import (
     Activate,
     Chain,
@@ -137,14 +138,16 @@ def _activated(desired: Desired, facts: Facts, step: Activate, now: datetime) ->
     chain = chain_of(facts, generation)
     if chain is None:
         return active
-    return replace(active, presented=(*active.presented, *_presents(deployment_of(desired, step), facts, chain, now)))
+    return replace(
+        active, presented=(*active.presented, *_presents(desired, deployment_of(desired, step), facts, chain, now))
+    )
 
 
-def _presents(deployment: Deployment, facts: Facts, chain: Chain, now: datetime) -> list[Presented]:
+def _presents(desired: Desired, deployment: Deployment, facts: Facts, chain: Chain, now: datetime) -> list[Presented]:
     """Return the sights of a chain at every address of this host, the other algorithm's certificate staying."""
     later = now + timedelta(microseconds=1)
     rows = []
-    for endpoint in dict.fromkeys((*deployment.endpoints, *deployment.watched)):
+    for endpoint in counted(facts, desired, deployment):
         known: list[Presented | Silent] = [*facts.presented, *facts.silent]
         mine = {row.address for row in known if row.endpoint == endpoint and row.mine}
         for address in sorted(mine):
