@@ -92,14 +92,29 @@ class Http01:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyCsr:
+    """A CSR that the config names: the file, its bytes as they are sent to the CA, and its key's SPKI."""
+
+    path: str
+    csr_der: bytes = field(repr=False)
+    spki_der: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateSpec:
-    """What danelaw manages: DNS names, one key at a time, its TLSA claims and its deployments."""
+    """What danelaw manages: DNS names, one key at a time, its TLSA claims and its deployments.
+
+    ``key`` is adopted, and opened by the password in ``key_password_file``. With ``csr`` and no ``key`` the private
+    key is kept elsewhere, and no deployment carries it.
+    """
 
     name: str
     names: tuple[str, ...]
     ca: str
     http01: Http01
     key: str | None = None
+    key_password_file: str | None = None
+    csr: ReadyCsr | None = None
     key_type: KeyType = "p256"
     subject: Mapping[str, str] = field(default_factory=dict)
     pre_challenge: tuple[str, ...] | None = None

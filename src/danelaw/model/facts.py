@@ -11,7 +11,10 @@ from danelaw.model.things import Chain, Endpoint, KeyAlgorithm, TlsaRecord
 
 @dataclass(frozen=True, slots=True)
 class KeyFact:
-    """A private key that this host holds. ``certificate`` whose key it is; ``origin`` where it came from."""
+    """A private key that this host holds, or (``elsewhere``) the public half of one that it has only a CSR of.
+
+    ``certificate`` whose key it is; ``origin`` where it came from; ``path`` where it is kept here.
+    """
 
     spki_sha256: str
     certificate: str
@@ -19,7 +22,7 @@ class KeyFact:
     algorithm: KeyAlgorithm
     host: str
     path: str
-    origin: Literal["adopted", "made"]
+    origin: Literal["adopted", "made", "elsewhere"]
     made_at: datetime
     compromised_at: datetime | None = None
     destroyed_at: datetime | None = None
