@@ -112,7 +112,7 @@ def desired(
     claims = tuple(TlsaClaim(NAME, each, (RecordSpec(3, 1, 1),), "home", 3600, prune) for each in claimed)
     files = (FileSpec("/etc/ssl/mail.pem", ("cert", "chain", "key")),)
     deployment = Deployment(NAME, files, proven, (Service("", None, ("true",)),))
-    spec = CertificateSpec(NAME, (HOST,), "ca", Http01("/srv"), claims=claims, deployments=(deployment,))
+    spec = CertificateSpec(NAME, (HOST,), "ca", Http01(("/srv",)), claims=claims, deployments=(deployment,))
     return Desired((spec,), 15 * MINUTE, history)
 
 

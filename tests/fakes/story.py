@@ -91,7 +91,7 @@ def desired(
         name=NAME,
         names=(HOST,),
         ca="ca",
-        http01=Http01(webroot="/var/www"),
+        http01=Http01(webroots=("/var/www",)),
         key="/etc/ssl/key.pem",
         claims=(claim,) if claimed else (),
         deployments=(deployment,),

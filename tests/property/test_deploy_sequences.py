@@ -13,7 +13,7 @@ from danelaw.deploy import LocalHost
 from danelaw.model import CertificateSpec, Deployment, FilePart, FileSpec, Generation, Http01
 from local_state import StandingClock, chain_of, write_leaf_key
 
-SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
+SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroots=("/w",)))
 PARTS: tuple[tuple[FilePart, ...], ...] = (("cert", "key"), ("chain",), ("key",))
 
 stage = st.tuples(st.just("stage"), st.sampled_from(["a.test", "b.test"]))

@@ -4,7 +4,8 @@ Nothing here knows of other certificates; what they must agree on is `danelaw.co
 with its place in the config, so that a disagreement can be shown where it stands.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -179,7 +180,7 @@ def _http01(table: Table, folder: str) -> Http01:
     inner = table.table("http01", '{ webroot = "/var/www/html" } or { listen = ["0.0.0.0:80", "[::]:80"] }')
     if inner is None:
         return Http01(listen=LISTEN)
-    webroot = inner.get("webroot", kinds.directory(folder))
+    webroots = _webroots(inner, folder)
     listen = inner.items("listen", kinds.socket_address, '["0.0.0.0:80", "[::]:80"]')
     if inner.has("webroot") and inner.has("listen"):
         inner.problem("listen", "webroot and listen", "one of them: files below a webroot, or danelaw's own listener")
@@ -189,8 +190,33 @@ def _http01(table: Table, folder: str) -> Http01:
         inner.problem("listen", "an address and port twice", "each once")
     inner.finish()
     if inner.has("webroot"):
-        return Http01(webroot=webroot)
+        return Http01(webroots=webroots)
     return Http01(listen=LISTEN if listen is None else listen)
+
+
+def _webroots(inner: Table, folder: str) -> tuple[str, ...]:
+    """Return the folder, or the folders, below which answers are written."""
+    kind = kinds.directory(folder)
+    if not isinstance(inner.peek("webroot"), list):
+        one = inner.get("webroot", webroot(kind))
+        return (one,) if one else ()
+    found = inner.items("webroot", kind, '["/var/www/html", "/srv/blog"]') or ()
+    twice = next((each for at, each in enumerate(found) if each in found[:at]), None)
+    if twice:
+        inner.problem("webroot", f"{twice} twice", "each folder once")
+    return found
+
+
+def webroot(kind: Callable[[object], str]) -> Callable[[object], str]:
+    """Return the kind of a single webroot: a folder, with words for who gives one per name."""
+
+    def checked(value: object) -> str:
+        if isinstance(value, dict):
+            folders = json.dumps(list(dict.fromkeys(str(each) for each in value.values())), ensure_ascii=False)
+            raise Unfit("a table", f"a list, since an answer is written below each folder for every name: {folders}")
+        return kind(value)
+
+    return checked
 
 
 def _challenge_commands(table: Table) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:

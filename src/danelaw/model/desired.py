@@ -85,9 +85,9 @@ class TlsaClaim:
 
 @dataclass(frozen=True, slots=True)
 class Http01:
-    """How http-01 is answered: files below a webroot, or our own listeners (address, port)."""
+    """How http-01 is answered: a file below each of the webroots, or our own listeners (address, port)."""
 
-    webroot: str | None = None
+    webroots: tuple[str, ...] = ()
     listen: tuple[tuple[str, int], ...] = ()
 
 

@@ -87,12 +87,12 @@ def opened(
 
 @contextmanager
 def solver(spec: CertificateSpec, clock: Clock, say: Progress) -> Iterator[Solver]:
-    """Make a certificate's http-01 challenges answerable: below its webroot, or by our own listener.
+    """Make a certificate's http-01 challenges answerable: below its webroots, or by our own listener.
 
     ``say`` hears what our listener leaves out. Raises `RetryLater` that names the holder where its port is not free.
     """
-    if spec.http01.webroot is not None:
-        yield WebrootSolver(spec.http01.webroot)
+    if spec.http01.webroots:
+        yield WebrootSolver(*spec.http01.webroots)
         return
     listener = ListenerSolver(spec.http01.listen)
     until = clock.now() + FREEING

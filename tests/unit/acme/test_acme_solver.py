@@ -54,6 +54,27 @@ def test_folders_stay_while_something_is_in_them(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / ".well-known").iterdir()] == ["security.txt"]
 
 
+def test_an_answer_is_below_every_webroot_and_gone_from_all(tmp_path: Path) -> None:
+    webroots = [tmp_path / name for name in ("html", "blog")]
+    for webroot in webroots:
+        webroot.mkdir()
+    solver = WebrootSolver(*map(str, webroots))
+    solver.present(NAME, TOKEN, ANSWER)
+    for webroot in webroots:
+        assert (webroot / ".well-known" / "acme-challenge" / TOKEN).read_text() == ANSWER
+    solver.clean_up(NAME, TOKEN)
+    assert [list(webroot.iterdir()) for webroot in webroots] == [[], []]
+
+
+def test_one_webroot_that_is_gone_is_named_and_the_others_are_cleaned_up(tmp_path: Path) -> None:
+    (tmp_path / "html").mkdir()
+    solver = WebrootSolver(str(tmp_path / "html"), str(tmp_path / "gone"))
+    with pytest.raises(Refused, match=r"gone: no such folder; correct http01\.webroot"):
+        solver.present(NAME, TOKEN, ANSWER)
+    solver.clean_up(NAME, TOKEN)
+    assert list((tmp_path / "html").iterdir()) == []
+
+
 def test_what_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
     WebrootSolver(str(tmp_path)).present(NAME, TOKEN, "old")
     solver = WebrootSolver(str(tmp_path))

@@ -70,10 +70,18 @@ def test_the_site_of_the_scenario(tmp_path: Path) -> None:
     assert config.warnings == ()
     (spec,) = config.desired.certificates
     assert len(spec.names) == 5
-    assert spec.http01 == Http01(webroot=str(tmp_path / "www"))
+    assert spec.http01 == Http01(webroots=(str(tmp_path / "www"),))
     assert spec.claims[0].prune == (TlsaRecord(3, 0, 1, bytes.fromhex("ab" * 32)),)
     assert spec.subject["country"] == "DE"
     assert "organization" not in spec.subject  # empty fields are left out
+
+
+def test_several_webroots(tmp_path: Path) -> None:
+    """One for each virtual host with a document root of its own; which host has which name is nobody's to say."""
+    path = make_site(tmp_path, SCENARIO.replace('webroot = "www"', 'webroot = ["www", "blog"]'))
+    (tmp_path / "blog").mkdir()
+    (spec,) = load(path).desired.certificates
+    assert spec.http01 == Http01(webroots=(str(tmp_path / "www"), str(tmp_path / "blog")))
 
 
 def test_what_nobody_has_to_write(tmp_path: Path) -> None:

@@ -118,6 +118,16 @@ ROWS = [
     ('contact = ["igor@example.org"]', 'contact = ["igor"]', "acme.letsencrypt.contact[0]", '"igor"', "an e-mail"),
     (HTTP01, 'http01 = { webroot = "nowhere" }', "http01.webroot", "No such file", "is there"),
     (HTTP01, 'http01 = { webroot = "root.ds" }', "http01.webroot", "which is no folder", "a folder"),
+    (HTTP01, "http01 = { webroot = [] }", "http01.webroot", "an empty list", "a list such as"),
+    (HTTP01, 'http01 = { webroot = ["www", "nowhere"] }', "http01.webroot[1]", "No such file", "is there"),
+    (HTTP01, 'http01 = { webroot = ["www", "./www"] }', "http01.webroot", "www twice", "each folder once"),
+    (
+        HTTP01,
+        'http01 = { webroot = { "blog.example.org" = "www", "*" = "/var/www" } }',
+        "http01.webroot",
+        "a table",
+        'below each folder for every name: ["www", "/var/www"]',
+    ),
     (
         HTTP01,
         'http01 = { webroot = "www", listen = ["0.0.0.0:80"] }',

@@ -14,7 +14,7 @@ from danelaw.deploy import LocalHost
 from danelaw.model import CertificateSpec, Deployment, FileSpec, Generation, Http01, KeyFact
 from local_state import StandingClock, chain_of, killed_at, write_leaf_key
 
-SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
+SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroots=("/w",)))
 OLD, NEW, NEWER = chain_of("old.test"), chain_of("new.test"), chain_of("newer.test")
 LIMIT = 300
 

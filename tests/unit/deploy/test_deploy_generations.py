@@ -16,7 +16,7 @@ from danelaw.errors import DanelawError, Refused, StateCorrupt, UnsafePlan
 from danelaw.model import CertificateSpec, Chain, Deployment, FileSpec, Generation, Http01, KeyFact
 from local_state import NOW, StandingClock, chain_of, write_leaf_key
 
-SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroot="/w"))
+SPEC = CertificateSpec("example", ("a.test",), "le", Http01(webroots=("/w",)))
 OLD, NEW, NEWER = chain_of("old.test"), chain_of("new.test"), chain_of("newer.test")
 DAEMON = 12345  # a number that no user of the machine has: owners may be numbers
 

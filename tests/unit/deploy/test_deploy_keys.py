@@ -29,7 +29,7 @@ from danelaw.model import CertificateSpec, Http01
 from danelaw.pki import chain_pem
 from local_state import NOW, StandingClock, chain_of
 
-SPEC = CertificateSpec("example", ("example.test", "mail.example.test"), "le", Http01(webroot="/w"))
+SPEC = CertificateSpec("example", ("example.test", "mail.example.test"), "le", Http01(webroots=("/w",)))
 PKCS8, TRADITIONAL = PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL
 
 
