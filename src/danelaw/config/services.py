@@ -171,8 +171,7 @@ def commands(
         )
         for draft in drafts
     ]
-    given = Service("", test, reload)
-    return tuple(each for each in (*own, given) if each.test or each.reload)
+    return (*own, Service("", test, reload)) if test or reload else tuple(own)
 
 
 # ----------------------------------------------------------------------------------------------------------- endpoints

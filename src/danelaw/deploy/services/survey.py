@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from danelaw.deploy import commands
-from danelaw.deploy.services import dovecot, postfix
+from danelaw.deploy.services import courier, dovecot, postfix
 from danelaw.deploy.services.refusals import Ask
 from danelaw.errors import RetryLater, Unsuited
 from danelaw.model import KeyAlgorithm, ServiceSetup
@@ -23,7 +23,12 @@ class Preset(Protocol):
         ...
 
 
-PRESETS: Mapping[str, Preset] = {"dovecot": dovecot.survey, "postfix": postfix.survey}
+PRESETS: Mapping[str, Preset] = {
+    "courier-imap": courier.survey_imap,
+    "courier-pop": courier.survey_pop,
+    "dovecot": dovecot.survey,
+    "postfix": postfix.survey,
+}
 """The presets of `danelaw.config.services.PRESETS`, each with its module's ``survey``."""
 
 
