@@ -22,6 +22,17 @@ def share_a_reload(one: Deployment, other: Deployment) -> bool:
     return one.id != other.id and bool(reloaded_services(one) & reloaded_services(other))
 
 
+def covers_reload(wider: Rollout, work: Rollout) -> bool:
+    """Tell whether what waits for a reload may leave it to another, which waits for that one and more."""
+    return (
+        wider.phase == "reload"
+        and wider.active is not None
+        and not wider.active.tries
+        and share_a_reload(wider.deployment, work.deployment)
+        and set(work.deployment.services) < set(wider.deployment.services)
+    )
+
+
 def reloaded_too(desired: Desired, facts: Facts, deployment: Deployment, now: datetime) -> list[Generation]:
     """Return the other active generations that a deployment's reload is the reload of, all their services being in it.
 

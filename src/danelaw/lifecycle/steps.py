@@ -15,7 +15,7 @@ from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, go_live, owne
 from danelaw.lifecycle.invariants import new_violations
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import algorithms_of, current_key, publication
-from danelaw.lifecycle.reloads import share_a_reload
+from danelaw.lifecycle.reloads import covers_reload, share_a_reload
 from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, retry_generation_at, rollout
 from danelaw.lifecycle.watched import counted
 from danelaw.model import (
@@ -100,6 +100,8 @@ def _in_flight(case: Case) -> Answers:
             continue
         if work.phase == "reload":
             yield from _together(case, work, active)
+            if any(covers_reload(other, work) for other in case.works):
+                continue  # by that one's
             yield Reload(name, subject, active.n, _why_reload(work, active))
         elif work.phase == "prove":
             yield Prove(name, subject, active.n, active.leaf_sha256, "every address must present what was deployed")

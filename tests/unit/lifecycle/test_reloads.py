@@ -10,6 +10,7 @@ from danelaw.model import Activate, CertificateSpec, Generation, Reload, Rest, S
 from fakes.facts import DAY, MINUTE, SECOND, of_key
 from fakes.pair import DOVECOT, ECDSA, FIRST, POSTFIX, RSA, Pair, pair, path_of, spec
 
+COURIER = Service("courier", None, ("courier", "reload"))
 BOTH = (of_key(FIRST[RSA]), of_key(FIRST[ECDSA]))
 DUE = 40 * DAY
 
@@ -58,10 +59,24 @@ def test_a_reload_that_covers_all_services_of_another_is_its_reload_too() -> Non
     assert "reload ecdsa" not in both((POSTFIX, DOVECOT), (POSTFIX,)).steps()
 
 
-def test_one_that_covers_a_part_is_not() -> None:
+def test_the_one_that_covers_more_is_reloaded_and_nothing_twice() -> None:
     said = both((POSTFIX,), (POSTFIX, DOVECOT)).steps()
+    assert said.index("activate ecdsa") < said.index("reload ecdsa") < said.index("prove rsa")
+    assert "reload rsa" not in said
+
+
+def test_one_that_covers_a_part_is_no_reload_of_the_whole() -> None:
+    said = both((POSTFIX, COURIER), (POSTFIX, DOVECOT)).steps()
     assert said.index("activate ecdsa") < said.index("reload rsa")
     assert said.index("reload rsa") < said.index("reload ecdsa") < said.index("prove ecdsa")
+
+
+def test_what_failed_before_is_not_left_to_reload_another() -> None:
+    story = both((POSTFIX,), (POSTFIX, DOVECOT))
+    while not isinstance(story.next(), Reload):
+        story.take()
+    story.note(replace(active(story)[ECDSA], tries=1))
+    assert story.next() == Reload(RSA, path_of(RSA), 2, "let the services read the new files")
 
 
 def test_only_what_waits_for_a_reload_is_marked() -> None:
