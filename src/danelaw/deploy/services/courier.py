@@ -34,7 +34,7 @@ class Preset:
     """One of the two servers: its files are ``daemon`` and ``daemon``-ssl. Called, it is the preset's ``survey``.
 
     ``switches`` are the variables that start it on its plain port, that offer STARTTLS there, and that start it on its
-    TLS port; ``folder`` is where the files are.
+    TLS port; ``folder`` is where the files are, ``user`` whose they must be.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Preset:
     switches: tuple[str, str, str]
     protocols: tuple[AppProtocol, AppProtocol]
     folder: str = FOLDER
+    user: str = USER
 
     def __call__(
         self, ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files: bool = False
@@ -70,8 +71,8 @@ class Preset:
         if not has_files:
             named = [(certificate, f"TLS_CERTFILE of {where}"), (key, f"TLS_PRIVATE_KEYFILE of {where}")]
             refusals.check_paths(ask, named[:1] if key == certificate else named)
-        # Debian's own are the user's too; none there: the file stays whose it is.
-        owner = USER if _exists(USER) else None
+        # couriertls gives up root for this user; where there is none, the file stays whose it is.
+        owner = self.user if _exists(self.user) else None
         if key == certificate:
             parts: tuple[FilePart, ...] = ("cert", "key", "chain")
             return (FileSpec(certificate, parts, 0o600, owner),)
