@@ -102,7 +102,7 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
     )
     draft = CertificateDraft(table.spot, spec)
     header = f"[[{table.spot.where}.%s]]"
-    asked = Asked(around.survey, names, lambda: key_algorithm(spec))
+    asked = Asked(around.survey, spec, lambda: key_algorithm(spec))
     for each in table.tables("deploy", header % "deploy"):
         draft.deployments.append(read_deployment(name, each, around.folder, asked))
     for each in table.tables("tlsa", header % "tlsa"):

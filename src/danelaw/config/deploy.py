@@ -76,7 +76,7 @@ def read_deployment(certificate: str, table: Table, folder: str, asked: Asked) -
         services.check_given(table, setups, [(draft.spot, draft.file) for draft in files])
     else:
         spot = table.spot.key("services")
-        files = [FileDraft(spot, spec) for spec in services.agreed_files(table, setups)]
+        files = [FileDraft(spot, spec) for spec in services.agreed_files(table, setups, asked.spec)]
     test = table.get("test", kinds.command)
     reload = (
         table.required("reload", kinds.command, 'the command that reloads, such as ["postfix", "reload"]')

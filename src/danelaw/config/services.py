@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from danelaw.config import kinds
 from danelaw.config.table import Spot, Table, did_you_mean, quote
 from danelaw.errors import Unsuited
-from danelaw.model import AppProtocol, FileSpec, KeyAlgorithm, Service, ServiceSetup, Survey
+from danelaw.model import AppProtocol, CertificateSpec, FileSpec, KeyAlgorithm, Service, ServiceSetup, Survey
 from danelaw.names import covers
 
 PRESETS = ("apache2", "courier-imap", "courier-pop", "dovecot", "nginx", "postfix")
@@ -24,10 +24,10 @@ _EXAMPLE = '["postfix"]'
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who is asked about services (None: nobody here can be), and what they must know of the certificate."""
+    """Who is asked about services (None: nobody here can be), and the certificate that they are asked for."""
 
     survey: Survey | None
-    names: tuple[str, ...]
+    spec: CertificateSpec
     algorithm: Callable[[], KeyAlgorithm]
 
 
@@ -64,9 +64,9 @@ def _look(table: Table, spot: Spot, name: str, asked: Asked, *, has_files: bool)
         table.report.problem(spot, found, expected)
     elif asked.survey is None:
         table.report.problem(spot, f"{quote(name)}, and nobody here who can look at it", "danelaw's own command line")
-    elif asked.names:  # else the names are what must be put right first
+    elif asked.spec.names:  # else the names are what must be put right first
         try:
-            return asked.survey.look(name, asked.names, asked.algorithm(), has_files=has_files)
+            return asked.survey.look(name, asked.spec.names, asked.algorithm(), has_files=has_files)
         except Unsuited as unsuited:
             table.report.problem(spot, unsuited.found, unsuited.expected)
     return None
@@ -75,8 +75,12 @@ def _look(table: Table, spot: Spot, name: str, asked: Asked, *, has_files: bool)
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def agreed_files(table: Table, drafts: Sequence[SetupDraft]) -> list[FileSpec]:
-    """Return the files that all services of a table read; what they do not agree on is reported."""
+def agreed_files(table: Table, drafts: Sequence[SetupDraft], spec: CertificateSpec) -> list[FileSpec]:
+    """Return the files that all services of a table read; what they do not agree on is reported.
+
+    A key file is left out where there is no key to write, and where it is the one that the certificate starts from: it
+    is never written, and what stands in it stays right.
+    """
     if not drafts:
         return []
     first, *others = drafts
@@ -88,10 +92,16 @@ def agreed_files(table: Table, drafts: Sequence[SetupDraft]) -> list[FileSpec]:
             expected = "a deploy table for each, or the same paths in the configuration of both"
             table.report.problem(other.spot, found, expected)
             return []
-    files = {spec.path: spec for spec in first.setup.files}
-    for spec in (spec for other in others for spec in other.setup.files):
-        files[spec.path] = _merged(files[spec.path], spec)
-    return list(files.values())
+    files = {place(file.path): file for file in first.setup.files}
+    for file in (file for other in others for file in other.setup.files):
+        files[place(file.path)] = _merged(files[place(file.path)], file)
+    return [file for file in files.values() if not (file.parts == ("key",) and _stays(file, spec))]
+
+
+def _stays(file: FileSpec, spec: CertificateSpec) -> bool:
+    if spec.key is None:
+        return spec.csr is not None
+    return _same(file.path, spec.key)
 
 
 def _merged(one: FileSpec, two: FileSpec) -> FileSpec:
