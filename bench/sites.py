@@ -6,7 +6,7 @@ from pathlib import Path
 from danelaw.config import load
 from danelaw.run.system import SystemClock
 from danelaw.store import SqliteStore
-from danelaw.store.agenda import stat_file, store_path
+from danelaw.store.agenda import store_path, sure_stat
 from world.pki import Authority
 
 
@@ -43,8 +43,15 @@ prove = ["{name}:25"]
     clock = SystemClock()
     store = SqliteStore(store_path(config.state_dir), clock, "bench")
     now = clock.now()
-    files = [stat_file(file.path) for spec in config.desired.certificates for d in spec.deployments for file in d.files]
-    store.set_agenda(config.digest, now + timedelta(days=1), now, files)
+    later = now + timedelta(hours=1)  # none of the files is so young that its times could hide a change
+    files = [file.path for spec in config.desired.certificates for d in spec.deployments for file in d.files]
+    store.set_agenda(
+        config.digest,
+        now + timedelta(days=1),
+        now,
+        [sure_stat(file, later) for file in files],
+        [sure_stat(file, later) for file in config.files],
+    )
     store.close()
     return path
 

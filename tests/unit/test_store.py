@@ -7,9 +7,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from danelaw.model import (
     Unreachable,
 )
 from danelaw.store import SqliteStore
-from danelaw.store.agenda import Agenda, read_agenda, stat_file, store_path
+from danelaw.store.agenda import FileStat, nothing_due, same, stat_file, store_path, sure_stat
 from danelaw.store.schema import MIGRATIONS, migrate
 from local_state import NOW, StandingClock, chain_of, in_child
 
@@ -528,104 +528,150 @@ def test_killed_at_any_statement_the_batch_is_there_whole_or_not(tmp_path: Path)
 # ------------------------------------------------------------------------------------------------------------- agenda
 
 
-@pytest.fixture
-def watched(tmp_path: Path) -> Path:
-    path = tmp_path / "watched.pem"
-    path.write_text("x")
-    return path
+CONFIG_DIGEST = "digest"
+
+
+@dataclass
+class Looked:
+    """A state folder after a look: what it says is due, asked as ``apply`` asks it."""
+
+    state_dir: str
+    watched: Path
+    absent: Path
+    config: Path
+
+    def due(self, now: datetime = NOW, digest: str = CONFIG_DIGEST, config: Sequence[Path] | None = None) -> bool:
+        paths = [str(path) for path in (config if config is not None else [self.config])]
+        return nothing_due(self.state_dir, paths, lambda: digest, now) is None
+
+
+def settled(path: Path) -> FileStat:
+    """Return how a file stands, as of an hour later."""
+    return sure_stat(str(path), datetime.now(UTC) + timedelta(hours=1))
 
 
 @pytest.fixture
-def agenda_dir(store: SqliteStore, tmp_path: Path, watched: Path) -> str:
-    files = [stat_file(str(watched)), stat_file(str(tmp_path / "absent"))]
-    store.set_agenda("digest", LATER, NOW, files)
-    return str(tmp_path / "state")
+def looked(store: SqliteStore, tmp_path: Path) -> Looked:
+    found = Looked(str(tmp_path / "state"), tmp_path / "watched.pem", tmp_path / "absent", tmp_path / "danelaw.toml")
+    found.watched.write_text("x")
+    found.config.write_text("y")
+    store.set_agenda(
+        CONFIG_DIGEST, LATER, NOW, [settled(found.watched), settled(found.absent)], [settled(found.config)]
+    )
+    return found
 
 
 def test_without_a_store_there_is_no_agenda(tmp_path: Path, store: SqliteStore) -> None:
-    assert store.agenda() is None
-    assert read_agenda(str(tmp_path / "state")) is None
-    assert read_agenda(str(tmp_path / "nothing-here")) is None
+    store.record([])  # it is there, and nobody has looked
+    for folder in "state", "nothing-here":
+        assert nothing_due(str(tmp_path / folder), [], lambda: "", NOW) is None
     assert not (tmp_path / "nothing-here").exists()
 
 
-def test_the_agenda_comes_back(store: SqliteStore, agenda_dir: str, watched: Path, tmp_path: Path) -> None:
-    files = tuple(sorted([stat_file(str(watched)), stat_file(str(tmp_path / "absent"))]))
-    assert store.agenda() == read_agenda(agenda_dir) == Agenda("digest", LATER, NOW, files, 0, 0)
+def test_nothing_is_due(looked: Looked, store: SqliteStore) -> None:
+    def never() -> str:
+        raise AssertionError("the config's times alone tell that it is the same")
+
+    config = [str(looked.config)]
+    assert nothing_due(looked.state_dir, config, never, NOW) == (NOW, LATER)
+    assert not looked.due(LATER - timedelta(microseconds=1))
     store.set_agenda("new", LATER + timedelta(days=1), LATER)
-    assert read_agenda(agenda_dir) == Agenda("new", LATER + timedelta(days=1), LATER, (), 0, 0)
+    assert nothing_due(looked.state_dir, [], never, LATER) == (LATER, LATER + timedelta(days=1))
 
 
-def test_nothing_is_due(agenda_dir: str) -> None:
-    agenda = read_agenda(agenda_dir)
-    assert agenda is not None
-    assert agenda.nothing_due("digest", NOW)
-    assert agenda.nothing_due("digest", LATER - timedelta(microseconds=1))
+@pytest.mark.parametrize("now", [LATER, NOW - timedelta(seconds=1)], ids=["due", "clock set back"])
+def test_it_is_due_in_its_time(looked: Looked, now: datetime) -> None:
+    assert looked.due(now)
 
 
-@pytest.mark.parametrize(
-    ("digest", "now"),
-    [("other", NOW), ("digest", LATER), ("digest", NOW - timedelta(seconds=1))],
-    ids=["config changed", "due", "clock set back"],
-)
-def test_something_may_be_due(agenda_dir: str, digest: str, now: datetime) -> None:
-    agenda = read_agenda(agenda_dir)
-    assert agenda is not None
-    assert not agenda.nothing_due(digest, now)
-
-
-@pytest.mark.parametrize("how", ["written", "replaced", "removed", "appeared", "intent"])
-def test_a_change_since_the_look_asks_for_another(
-    store: SqliteStore, agenda_dir: str, watched: Path, tmp_path: Path, how: str
-) -> None:
+@pytest.mark.parametrize("how", ["written", "same size and mtime", "replaced", "removed", "appeared", "mode", "intent"])
+def test_a_change_since_the_look_asks_for_another(store: SqliteStore, looked: Looked, tmp_path: Path, how: str) -> None:
+    old = looked.watched.stat().st_mtime_ns
     match how:
         case "written":
-            watched.write_text("longer")
+            looked.watched.write_text("longer")
+        case "same size and mtime":
+            looked.watched.write_text("z")
+            os.utime(looked.watched, ns=(old, old))
         case "replaced":
             other = tmp_path / "other"
             other.write_text("y")
-            os.utime(other, ns=(watched.stat().st_mtime_ns, watched.stat().st_mtime_ns))
-            other.rename(watched)
+            os.utime(other, ns=(old, old))
+            other.rename(looked.watched)
         case "removed":
-            watched.unlink()
+            looked.watched.unlink()
         case "appeared":
-            (tmp_path / "absent").touch()
+            looked.absent.touch()
+        case "mode":
+            looked.watched.chmod(0o606)
         case "intent":
             store.record([Intent("example", "renew", "root", NOW)])
-    agenda = read_agenda(agenda_dir)
-    assert agenda is not None
-    assert not agenda.nothing_due("digest", NOW)
+    assert looked.due()
 
 
-def test_what_was_answered_asks_for_nothing(store: SqliteStore, agenda_dir: str) -> None:
+@pytest.mark.parametrize("how", ["written", "replaced", "removed", "another beside it", "another in its place"])
+def test_where_the_configs_times_differ_its_digest_decides(looked: Looked, tmp_path: Path, how: str) -> None:
+    config = [looked.config]
+    match how:
+        case "written":
+            looked.config.write_text("y")
+        case "replaced":
+            other = tmp_path / "other"
+            other.write_text("y")
+            other.rename(looked.config)
+        case "removed":
+            looked.config.unlink()
+        case "another beside it":
+            config.append(tmp_path / "conf.d" / "a.toml")
+        case "another in its place":
+            config = [looked.watched]
+    assert looked.due(digest="other", config=config)
+    assert not looked.due(digest=CONFIG_DIGEST, config=config)
+
+
+def test_a_config_that_cannot_be_read_any_more_makes_us_look(looked: Looked) -> None:
+    def unreadable() -> str:
+        raise PermissionError
+
+    looked.config.unlink()
+    assert nothing_due(looked.state_dir, [str(looked.config)], unreadable, NOW) is None
+
+
+@pytest.mark.parametrize("age_ms", [-5, 0, 40, 60, 60_000])
+def test_a_file_that_was_just_changed_may_change_again_without_a_trace(tmp_path: Path, age_ms: int) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    while path.stat().st_ctime_ns % 10**9 == 0:
+        path.touch()
+    found = sure_stat(str(path), datetime.fromtimestamp(path.stat().st_ctime_ns / 1e9 + age_ms / 1e3, UTC))
+    sure = age_ms > 50
+    assert (found == stat_file(str(path))) is sure
+    assert same([found]) is sure
+
+
+def test_what_was_answered_asks_for_nothing(store: SqliteStore, looked: Looked) -> None:
     store.record([Intent("example", "renew", "root", NOW, closed_at=NOW)])
-    agenda = read_agenda(agenda_dir)
-    assert agenda is not None
-    assert agenda.nothing_due("digest", NOW)
+    assert not looked.due()
 
 
-def test_an_effect_ends_the_agenda_until_somebody_has_looked_again(store: SqliteStore, agenda_dir: str) -> None:
+def test_an_effect_ends_the_agenda_until_somebody_has_looked_again(store: SqliteStore, looked: Looked) -> None:
     """Whatever the run does later: killed between two effects, it leaves no silence behind."""
     effect = store.begin("publish", "", "", NOW)
-    assert read_agenda(agenda_dir) is None
+    assert looked.due()
     store.end(effect, "done", "", NOW)
-    assert read_agenda(agenda_dir) is None
-    store.set_agenda("digest", LATER, NOW)
-    agenda = read_agenda(agenda_dir)
-    assert agenda is not None
-    assert agenda.nothing_due("digest", NOW)
+    assert looked.due()
+    store.set_agenda(CONFIG_DIGEST, LATER, NOW)
+    assert not looked.due()
     store.begin("publish", "", "", NOW)
-    store.set_agenda("digest", LATER, NOW)
-    agenda = read_agenda(agenda_dir)
-    assert agenda is not None
-    assert not agenda.nothing_due("digest", NOW)
+    store.set_agenda(CONFIG_DIGEST, LATER, NOW)
+    assert looked.due()
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path, clock: StandingClock) -> None:
     state = str(tmp_path / "50%3f? of #1")
     with closing(SqliteStore(store_path(state), clock, "h")) as store:
         store.set_agenda("digest", LATER, NOW)
-    assert read_agenda(state) == Agenda("digest", LATER, NOW, (), 0, 0)
+    assert nothing_due(state, [], lambda: "digest", NOW) == (NOW, LATER)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 500])
@@ -633,13 +679,31 @@ def test_a_file_that_cannot_be_read_is_no_agenda(tmp_path: Path, content: bytes)
     path = Path(store_path(str(tmp_path)))
     path.parent.mkdir()
     path.write_bytes(content)
-    assert read_agenda(str(tmp_path)) is None
+    assert nothing_due(str(tmp_path), [], lambda: "", NOW) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE agenda SET look_at = 1e300",
+        "UPDATE agenda SET looked_at = 'x'",
+        "UPDATE agenda_file SET path = CAST(x'ff' AS TEXT)",
+        "UPDATE agenda_file SET path = 'a' || char(0)",
+        "UPDATE agenda_config SET path = x'00'",
+        "DROP TABLE agenda_config",
+    ],
+)
+def test_a_damaged_row_makes_us_look(looked: Looked, damage: str) -> None:
+    with closing(sqlite3.connect(store_path(looked.state_dir))) as database:
+        database.execute(damage)
+        database.commit()
+    assert looked.due(digest="other")
 
 
 def test_the_fast_path_imports_little() -> None:
     code = (
-        "import sys; before = set(sys.modules); import argparse, hashlib, sqlite3, tomllib; rings = set(sys.modules)\n"
-        "import danelaw.store.agenda; print(*sorted(set(sys.modules) - rings))"
+        "import sys, sqlite3; before = set(sys.modules)\n"
+        "import danelaw.store.agenda; print(*sorted(set(sys.modules) - before))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert set(found) <= {"danelaw", "danelaw.store", "danelaw.store.agenda"}

@@ -7,19 +7,18 @@ Imports are made where they are used: with nothing due, `apply` must not pay for
 import sys
 from collections.abc import Sequence
 
-from danelaw.cli.arguments import parser
-
 
 def run_command_line(argv: Sequence[str]) -> int:
     """Run one command; return the exit status. Errors are one or two lines on standard error, never a stack trace."""
-    arguments = parser().parse_args(argv)
-    if arguments.command == "apply":
-        from danelaw.cli.fast import nothing_due  # noqa: PLC0415 (start-up)
+    if argv and argv[-1] == "apply":
+        from danelaw.cli.fast import nothing_due, plain_apply  # noqa: PLC0415 (start-up)
 
-        said = nothing_due(arguments)
+        plain = plain_apply(argv)
+        said = nothing_due(plain[0], quiet=plain[1]) if plain else None
         if said is not None:
             sys.stdout.write(said)
             return 0
+    from danelaw.cli.arguments import parser  # noqa: PLC0415 (start-up)
     from danelaw.cli.session import run  # noqa: PLC0415 (start-up)
 
-    return run(arguments)
+    return run(parser().parse_args(argv))

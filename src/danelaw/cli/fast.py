@@ -1,34 +1,47 @@
-"""Say that nothing is due, without looking: sqlite3, hashlib and tomllib are all that this imports."""
+"""Say that nothing is due, without looking. What this imports is on a list that a test holds it to."""
 
-import argparse
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from danelaw.config.files import digest, head
-from danelaw.store.agenda import read_agenda
+from danelaw.config.files import DEFAULT_PATH, digest, head, paths
+from danelaw.store import agenda
 
 
-def nothing_due(arguments: argparse.Namespace) -> str | None:
-    """Return what to say where nothing can be due yet, or None where a look is needed.
+def plain_apply(argv: Sequence[str]) -> tuple[str, bool] | None:
+    """Return (config, quiet) where the command line is ``apply`` with these options alone, spelled in full, else None.
 
-    A name or any option of `apply` always looks.
+    It reads no line otherwise than argparse, which costs as much as all that follows.
     """
-    asked = arguments.names or arguments.wait or arguments.force_renewal or arguments.retry_now or arguments.staging
-    if asked or arguments.json:
+    config, loudness = DEFAULT_PATH, ""
+    words = list(argv)
+    if not words or words.pop() != "apply":
         return None
-    state_dir = head(arguments.config)
-    agenda = read_agenda(state_dir) if state_dir else None
-    if agenda is None:
-        return None
-    try:
-        config_digest = digest(arguments.config)
-    except OSError:
+    while words:
+        word = words.pop(0)
+        if word == "--config" and words and words[0] and not words[0].startswith("-"):
+            config = words.pop(0)
+        elif word in {"-q", "--quiet", "-v", "--verbose"} and not loudness:
+            loudness = word
+        else:
+            return None
+    return config, "q" in loudness
+
+
+def nothing_due(config: str, *, quiet: bool) -> str | None:
+    """Return what to say where nothing can be due yet, or None where a look is needed."""
+    state_dir = head(config)
+    if state_dir is None:
         return None
     # The only clock outside the composition point: importing that would cost what this module saves.
     now = datetime.now(UTC)  # noqa: TID251 (see above)
-    if not agenda.nothing_due(config_digest, now):
+    try:
+        found = agenda.nothing_due(state_dir, paths(config), lambda: digest(config), now)
+    except OSError:
         return None
-    if arguments.quiet:
+    if found is None:
+        return None
+    if quiet:
         return ""
-    looked, due = (f"{at:%Y-%m-%d %H:%M:%SZ}" for at in (agenda.looked_at, agenda.look_at))
+    looked, due = (f"{at:%Y-%m-%d %H:%M:%SZ}" for at in found)
     return f"Nothing is due until {due}; the last look was at {looked}.{os.linesep}"

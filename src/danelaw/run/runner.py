@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from danelaw.config import Config
+from danelaw.config import Config, digest
 from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
@@ -15,7 +15,7 @@ from danelaw.run.look import look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
 from danelaw.store import SqliteStore
-from danelaw.store.agenda import stat_file
+from danelaw.store.agenda import sure_stat
 
 SETTLING = frozenset({"lagging", "validated", "cached"})
 """Waits that a moment of patience often ends: servers that fetch what was just published."""
@@ -313,8 +313,28 @@ def chosen(desired: Desired, names: Collection[str]) -> Desired:
 
 
 def keep_agenda(config: Config, rings: Rings, store: SqliteStore, outcome: Outcome) -> None:
-    """Store when to look again, with the files whose change would make that sooner."""
-    paths = {file.path for spec in config.desired.certificates for d in spec.deployments for file in d.files}
-    paths |= {spec.key for spec in config.desired.certificates if spec.key}
+    """Store when to look again, with the files whose change would make that sooner.
+
+    How they stand is asked before what they contain: what was changed since the look, and whatever is changed after
+    this, is noticed.
+    """
     now = rings.clock.now()
-    store.set_agenda(config.digest, next_look(outcome, now), now, [stat_file(path) for path in sorted(paths)])
+    certificates = config.desired.certificates
+    paths = {file.path for spec in certificates for d in spec.deployments for file in d.files}
+    paths |= {path for spec in certificates for path in (spec.key, spec.csr and spec.csr.path) if path}
+    files = [sure_stat(path, now) for path in sorted(paths)]
+    settings = [sure_stat(path, now) for path in config.files]
+    look_at = next_look(outcome, now) if _as_looked_at(config, rings, store) else now
+    store.set_agenda(config.digest, look_at, now, files, settings)
+
+
+def _as_looked_at(config: Config, rings: Rings, store: SqliteStore) -> bool:
+    """Tell whether the config's files and those that are deployed are now what this run took them for."""
+    seen = {row.deployment: dict(row.files) for row in store.snapshot().on_disk}
+    deployments = [deployment for spec in config.desired.certificates for deployment in spec.deployments]
+    try:
+        return digest(config.files[0]) == config.digest and all(
+            dict(rings.host.live(deployment)) == seen.get(deployment.id) for deployment in deployments
+        )
+    except OSError:
+        return False

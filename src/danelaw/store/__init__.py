@@ -4,8 +4,7 @@
 and imports sqlite3 alone, does not pay for the vocabulary and for cryptography.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as type checkers read it: typing would cost as much as all of a run with nothing due
 if TYPE_CHECKING:
     from danelaw.store.sqlite import SqliteStore
 

@@ -1,53 +1,30 @@
-"""When to look again: what lets ``apply`` say "nothing is due" without looking, in some 30 ms.
+"""When to look again: what lets ``apply`` say "nothing is due" without looking.
 
-This module imports os, sqlite3 and little else on purpose: no dataclasses, no model, no cryptography. It only reads;
-`SqliteStore.set_agenda` writes. Whatever cannot be read is no agenda: the caller then looks, which is always right.
+This module imports os, sqlite3 and what comes with it, on purpose: no typing, no dataclasses, no model, no
+cryptography. It only reads; `SqliteStore.set_agenda` writes. Whatever cannot be read is no agenda: the caller then
+looks, which is always right.
 """
 
 import os
 import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 STORE_FILE = "facts/facts.sqlite"
 """Where the store is, below the state folder."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+FileStat = tuple[str, int, int, int, int]
+"""A file as it stood: its path, mtime and ctime in ns, size, inode; `ABSENT` or `UNSURE`. A link is followed."""
 
-class FileStat(NamedTuple):
-    """A file as it stood at the look: -1 everywhere where it was absent. A link is followed."""
+ABSENT = (-1, -1, -1, -1)
+UNSURE = (-2, -2, -2, -2)
+"""It was changed so lately that another change might leave no trace in its times: it equals nothing."""
 
-    path: str
-    mtime_ns: int
-    size: int
-    inode: int
-
-
-class Agenda(NamedTuple):
-    """What the last look left behind.
-
-    ``look_at`` is the earliest instant at which anything may be due, ``looked_at`` when that was computed, both aware
-    UTC. ``open_intents`` and ``open_effects`` are counted as they are now: above 0, somebody asked for something, or a
-    run was killed in the middle, and there is something to look at whatever ``look_at`` says.
-    """
-
-    config_digest: str
-    look_at: datetime
-    looked_at: datetime
-    files: tuple[FileStat, ...]
-    open_intents: int
-    open_effects: int
-
-    def nothing_due(self, config_digest: str, now: datetime) -> bool:
-        """Return whether nothing can be due: same config, same files, nothing asked for or owed, and too early."""
-        return (
-            self.config_digest == config_digest
-            and self.looked_at <= now < self.look_at  # a clock that was set back makes us look
-            and self.open_intents == 0
-            and self.open_effects == 0
-            and all(stat_file(file.path) == file for file in self.files)
-        )
+TICK_NS, LONG_TICK_NS = 50_000_000, 2_500_000_000
+"""More than how far apart the times of a file are that differ: 10 ms where the kernel keeps them (time(7): a jiffy),
+2 s in file systems that keep whole seconds (FAT)."""
 
 
 def store_path(state_dir: str) -> str:
@@ -60,12 +37,51 @@ def stat_file(path: str) -> FileStat:
     try:
         found = os.stat(path)  # noqa: PTH116 -- pathlib is not imported on the fast path
     except OSError:
-        return FileStat(path, -1, -1, -1)
-    return FileStat(path, found.st_mtime_ns, found.st_size, found.st_ino)
+        return (path, *ABSENT)
+    return (path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
-def read_agenda(state_dir: str) -> Agenda | None:
-    """Return the agenda of a state folder, or None where there is none that can be read."""
+def sure_stat(path: str, now: datetime) -> FileStat:
+    """Return how a file stands now, `UNSURE` where it was changed so lately that this could hide a later change.
+
+    Who reads the file after this and finds what is known knows of every change until then and after.
+    """
+    found = stat_file(path)
+    ctime_ns = found[2]
+    tick_ns = TICK_NS if ctime_ns % 1_000_000_000 else LONG_TICK_NS
+    now_ns = (now - EPOCH) // timedelta(microseconds=1) * 1000
+    return found if found[1:] == ABSENT or ctime_ns + tick_ns < now_ns else (path, *UNSURE)
+
+
+def same(files: Iterable[FileStat]) -> bool:
+    """Tell whether all files stand as they stood."""
+    stat = os.stat
+    for path, mtime_ns, ctime_ns, size, inode in files:
+        try:
+            found = stat(path)
+        except OSError:
+            if mtime_ns != -1:
+                return False
+            continue
+        if (
+            found.st_mtime_ns != mtime_ns
+            or found.st_ctime_ns != ctime_ns
+            or found.st_size != size
+            or found.st_ino != inode
+        ):
+            return False
+    return True
+
+
+def nothing_due(
+    state_dir: str, config: Sequence[str], digest: Callable[[], str], now: datetime
+) -> tuple[datetime, datetime] | None:
+    """Return (when the last look was, when the next one is due) where nothing can be due, or None: look.
+
+    Nothing can be due where that is ahead of ``now``, nothing was asked for or begun since, and neither the config's
+    files nor those that were deployed have changed. ``config`` are the config's paths in order, ``digest`` returns
+    their digest where their times alone cannot tell; it may raise `OSError`.
+    """
     path = store_path(state_dir)
     if not os.path.exists(path):  # noqa: PTH110 -- pathlib is not imported on the fast path
         return None
@@ -76,28 +92,34 @@ def read_agenda(state_dir: str) -> Agenda | None:
     except sqlite3.Error:
         return None
     try:
-        return select_agenda(connection)
-    except sqlite3.Error:
+        connection.execute("BEGIN")  # one instant for all that is read
+        return _nothing_due(connection, config, digest, now)
+    except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError):  # damaged rows among them
         return None
     finally:
         connection.close()
 
 
-def select_agenda(connection: sqlite3.Connection) -> Agenda | None:
-    """Read the agenda through an open connection. Raises `sqlite3.Error` where the tables are not there."""
+def _nothing_due(
+    connection: sqlite3.Connection, config: Sequence[str], digest: Callable[[], str], now: datetime
+) -> tuple[datetime, datetime] | None:
     row = connection.execute(
-        "SELECT config_digest, look_at, looked_at,"
-        " (SELECT count(*) FROM intent WHERE closed_at IS NULL),"
-        " (SELECT count(*) FROM effect WHERE ended_at IS NULL)"
-        " FROM agenda"
+        "SELECT config_digest, looked_at, look_at FROM agenda"
+        " WHERE NOT EXISTS (SELECT 1 FROM intent WHERE closed_at IS NULL)"
+        " AND NOT EXISTS (SELECT 1 FROM effect WHERE ended_at IS NULL)"
     ).fetchone()
     if row is None:
         return None
-    files = connection.execute("SELECT path, mtime_ns, size, inode FROM agenda_file ORDER BY path")
-    try:
-        return Agenda(row[0], instant(row[1]), instant(row[2]), tuple(FileStat(*file) for file in files), *row[3:])
-    except (TypeError, OverflowError):  # a damaged row
+    looked_at, look_at = instant(row[1]), instant(row[2])
+    if not looked_at <= now < look_at:  # a clock that was set back makes us look
         return None
+    files = "SELECT path, mtime_ns, ctime_ns, size, inode FROM agenda_{} ORDER BY rowid"
+    read: list[FileStat] = connection.execute(files.format("config")).fetchall()
+    if ([file[0] for file in read] != list(config) or not same(read)) and digest() != row[0]:
+        return None
+    if not same(connection.execute(files.format("file"))):
+        return None
+    return looked_at, look_at
 
 
 def instant(microseconds: int) -> datetime:

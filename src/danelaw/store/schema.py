@@ -91,7 +91,19 @@ VERSION_1 = (
         boot_id TEXT NOT NULL, since INTEGER NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1,)
+VERSION_2 = (
+    "DELETE FROM agenda",
+    "DROP TABLE agenda_file",
+    # How files stood at the look, in their order: those that were deployed, and those of the config.
+    """CREATE TABLE agenda_file (
+        path TEXT NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, size INTEGER NOT NULL,
+        inode INTEGER NOT NULL)""",
+    """CREATE TABLE agenda_config (
+        path TEXT NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, size INTEGER NOT NULL,
+        inode INTEGER NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1, VERSION_2)
 """Statements that lead from version n to n + 1, by n."""
 
 

@@ -19,7 +19,7 @@ from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, Stat
 from danelaw.model import Chain, ChainFact, Clock, Effect, EffectOutcome, Fact, Facts, Presented
 from danelaw.pki import pem
 from danelaw.pki.chain import chain_from_der, chain_pem
-from danelaw.store.agenda import Agenda, FileStat, instant, select_agenda
+from danelaw.store.agenda import FileStat, instant
 from danelaw.store.process import Holder, lives, this_process
 from danelaw.store.schema import migrate
 from danelaw.store.tables import TABLES, Row, Table, chain_sha256, micros, text
@@ -156,24 +156,27 @@ class SqliteStore:
             with suppress(DanelawError), self._explained():
                 self._write(lambda: self._release_lease(component, mine))
 
-    def agenda(self) -> Agenda | None:
-        """Return when to look again, None where no look has said."""
-        with self._explained():
-            return select_agenda(self._db)
-
     def set_agenda(
-        self, config_digest: str, look_at: datetime, looked_at: datetime, files: Sequence[FileStat] = ()
+        self,
+        config_digest: str,
+        look_at: datetime,
+        looked_at: datetime,
+        files: Sequence[FileStat] = (),
+        config: Sequence[FileStat] = (),
     ) -> None:
-        """Store when to look again, replacing what was said before. ``files`` are those whose change matters."""
+        """Store when to look again, replacing what was said before.
+
+        ``files`` are those whose change matters, ``config`` those of the configuration, in order.
+        """
         values = (config_digest, micros(look_at), micros(looked_at))
 
         def put() -> None:
             self._db.execute("DELETE FROM agenda")
-            self._db.execute("DELETE FROM agenda_file")
             self._db.execute("INSERT INTO agenda (one, config_digest, look_at, looked_at) VALUES (1, ?, ?, ?)", values)
-            self._db.executemany(
-                "INSERT OR REPLACE INTO agenda_file (path, mtime_ns, size, inode) VALUES (?, ?, ?, ?)", files
-            )
+            self._db.execute("DELETE FROM agenda_file")
+            self._db.executemany("INSERT INTO agenda_file VALUES (?, ?, ?, ?, ?)", files)
+            self._db.execute("DELETE FROM agenda_config")
+            self._db.executemany("INSERT INTO agenda_config VALUES (?, ?, ?, ?, ?)", config)
 
         with self._explained():
             self._write(put)
