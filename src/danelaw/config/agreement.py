@@ -126,15 +126,21 @@ def _check_proven(report: Report, certificate: CertificateDraft, claims: Mapping
         at = [proof for proof in proofs if (proof.host, proof.port) == (host, port)]
         shown = format_host_port(host, port)
         if not at:
-            report.problem(
-                draft.spot, f"{shown}, which no deployment proves", f'"{shown}" in the prove of a deployment'
-            )
+            expected = f'"{shown}" in the prove of a deployment{_offered(certificate)}'
+            report.problem(draft.spot, f"{shown}, which no deployment proves", expected)
         elif all(proof.connect for proof in at):
             report.problem(
                 draft.spot,
                 f"{shown}, proven at {at[0].connect} alone",
                 f'"{shown}" in a prove, since senders use every address; [connect] says how to reach it from here',
             )
+
+
+def _offered(certificate: CertificateDraft) -> str:
+    """Return what the named services offer, in words; "" where none is named."""
+    setups = [draft.setup for deployment in certificate.deployments for draft in deployment.setups]
+    offered = (f"{each.service.name} offers {', '.join(str(port) for port, _ in each.ports)}" for each in setups)
+    return "".join(f"; {each}" for each in dict.fromkeys(offered))
 
 
 def check_protocols(report: Report, certificates: Sequence[CertificateDraft]) -> None:

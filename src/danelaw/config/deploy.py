@@ -95,6 +95,7 @@ def read_deployment(certificate: str, table: Table, folder: str, asked: Asked) -
     complete = not table.faulty & {"combined", *SIMPLE_FILES, "prove", "services"}
     if complete:
         _check_files(table, files)
+        services.check_sharing(table, setups, [draft.file for draft in files], asked)
     table.finish()
     by_services = bool(setups) and not table.has("prove")
     return DeploymentDraft(table.spot, deployment, complete, files, proofs, setups, by_services)

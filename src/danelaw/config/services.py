@@ -114,6 +114,23 @@ def _merged(one: FileSpec, two: FileSpec) -> FileSpec:
     return FileSpec(one.path, parts, mode, one.owner or two.owner, one.group or two.group)
 
 
+def check_sharing(table: Table, drafts: Sequence[SetupDraft], files: Iterable[FileSpec], asked: Asked) -> None:
+    """Warn of a service that reads a file of the table and is not named there: it is neither reloaded nor proven."""
+    paths = _paths(files)
+    named = {draft.setup.service.name for draft in drafts}
+    if asked.survey is None or not drafts:
+        return
+    for other in sorted(set(PRESETS) - named):
+        try:
+            setup = asked.survey.look(other, asked.spec.names, asked.algorithm(), has_files=True)
+        except Unsuited:  # it is not there, or could not be used
+            continue
+        shared = [spec.path for spec in setup.files if place(spec.path) in paths]
+        if shared:
+            found = f"{shared[0]}, which {other} reads too"
+            table.warning("services", found, f'"{other}" here too: else it is neither reloaded nor proven')
+
+
 def check_given(table: Table, drafts: Sequence[SetupDraft], files: Iterable[tuple[Spot, FileSpec]]) -> None:
     """Report given files that a service does not read, or not in that form: going live there would not reach it."""
     given = list(files)

@@ -38,7 +38,8 @@ names = ["example.org", "mail.example.org", "www.example.org"]
 
 
 def loaded(folder: Path, text: str, **answers: ServiceSetup) -> tuple[Config, ToldSurvey]:
-    survey = ToldSurvey({**ALL, **answers})
+    told = {name: answer for name, answer in {**ALL, **answers}.items() if name in answers or f'"{name}"' in text}
+    survey = ToldSurvey(told)
     return load(make_site(folder, text), survey), survey
 
 
@@ -78,7 +79,7 @@ def test_one_word_is_a_whole_deployment(tmp_path: Path) -> None:
     assert watched(deployment) == [
         f"{name}.org:{at}" for name in ("example", "www.example") for at in ("25 smtp", "465 smtps", "587 smtp")
     ]
-    assert survey.asked == [("postfix", ("example.org", "mail.example.org", "www.example.org"), "ecdsa", False)]
+    assert survey.asked[0] == ("postfix", ("example.org", "mail.example.org", "www.example.org"), "ecdsa", False)
 
 
 def test_services_that_share_their_files_stand_in_one_table(tmp_path: Path) -> None:
@@ -113,6 +114,14 @@ def test_services_that_share_a_file_and_stand_in_two_tables_are_told_so(tmp_path
     }
     apart = replace(DOVECOT, files=(FileSpec("/srv/tls/imap.pem", ("cert", "key", "chain")),))
     loaded(tmp_path, site('services = ["postfix"]', 'services = ["dovecot"]'), dovecot=apart)
+
+
+def test_a_file_that_a_service_reads_which_is_not_named_is_a_warning(tmp_path: Path) -> None:
+    config, _ = loaded(tmp_path, site('services = ["postfix"]'), dovecot=DOVECOT, apache2=APACHE)
+    (warning,) = config.warnings
+    assert warning.found == "/srv/tls/mail.pem, which dovecot reads too"
+    assert warning.expected == '"dovecot" here too: else it is neither reloaded nor proven'
+    assert loaded(tmp_path, site('services = ["postfix", "dovecot"]'))[0].warnings == ()
 
 
 def test_what_does_not_suit_is_said_where_the_service_stands(tmp_path: Path) -> None:
@@ -162,13 +171,13 @@ def test_the_algorithm_is_that_of_the_key_that_is_there(
     (tmp_path / "private/example_org.pem").write_bytes(pem)
     survey = ToldSurvey(ALL)
     load(path, survey)
-    assert [asked[2] for asked in survey.asked] == [algorithm]
+    assert {asked[2] for asked in survey.asked} == {algorithm}
 
 
 @pytest.mark.parametrize(("key_type", "algorithm"), [("p384", "ecdsa"), ("rsa3072", "rsa")])
 def test_the_algorithm_of_a_key_that_is_made(tmp_path: Path, key_type: str, algorithm: str) -> None:
     _, survey = loaded(tmp_path, site('services = ["postfix"]', certificate=f'key_type = "{key_type}"'))
-    assert [asked[2] for asked in survey.asked] == [algorithm]
+    assert {asked[2] for asked in survey.asked} == {algorithm}
 
 
 def test_a_key_that_services_read_where_it_is_adopted_is_left_as_it_is(tmp_path: Path) -> None:
@@ -311,6 +320,7 @@ def test_a_claim_at_a_port_that_no_service_offers(tmp_path: Path) -> None:
     claim = 'hosts = ["mail.example.org"]\nports = [25, 993]'
     (problem,) = problems(tmp_path, site('services = ["postfix"]', tlsa=claim))
     assert problem.found == "mail.example.org:993, which no deployment proves"
+    assert problem.expected == '"mail.example.org:993" in the prove of a deployment; postfix offers 25, 465, 587'
     loaded(tmp_path, site('services = ["postfix", "dovecot"]', tlsa=claim))
 
 
