@@ -6,7 +6,7 @@ count as two names. An address is written as `ipaddress` writes it (RFC 5952). E
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Literal
 
@@ -113,6 +113,11 @@ def parse_host_port(text: str) -> tuple[str, int]:
 def format_host_port(host: str, port: int) -> str:
     """Return host and port as `parse_host_port` reads them, IPv6 addresses in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def mapped(connect: Mapping[str, tuple[str, int]], host: str, address: str, port: int) -> tuple[str, int] | None:
+    """Return the (address, port) that ``[connect]`` puts in the place of a host's port at an address; None: nothing."""
+    return connect.get(format_host_port(host, port)) or connect.get(format_host_port(address, port))
 
 
 def default_protocol(port: int) -> DefaultProtocol | None:

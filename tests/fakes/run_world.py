@@ -34,6 +34,7 @@ from danelaw.model import (
     TlsaClaim,
     TlsaRecord,
     Validated,
+    Visitor,
 )
 from danelaw.pki.chain import chain_pem
 from danelaw.run.rings import Event, Rings
@@ -158,6 +159,7 @@ class Machine:
     staged: dict[tuple[str, int], Chain | None] = field(default_factory=dict)
     forgets: bool = False
     """Whether a generation put live is not there afterwards."""
+    own: frozenset[str] = frozenset({ADDRESS})
 
     def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
         del spec
@@ -203,7 +205,7 @@ class Machine:
         return "ok"
 
     def addresses(self) -> frozenset[str]:
-        return frozenset({ADDRESS})
+        return self.own
 
 
 @dataclass
@@ -273,6 +275,7 @@ class MailWorld:
         self.told: list[Event] = []
         self.connect: dict[str, tuple[str, int]] = {}
         self.solver_fails: list[DanelawError] = []
+        self.visitor: Visitor | None = None
 
     @property
     def spec(self) -> CertificateSpec:
@@ -301,6 +304,7 @@ class MailWorld:
             solver=self._solver,
             connect=self.connect,
             listener=self.told.append,
+            visitor=self.visitor,
         )
 
     @contextmanager

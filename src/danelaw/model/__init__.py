@@ -41,7 +41,17 @@ from danelaw.model.facts import (
     Silent,
     Unreachable,
 )
-from danelaw.model.looks import OwnerLook, ProbeRequest, ProbeResult, Reading, Security, Unanswered, Validated
+from danelaw.model.looks import (
+    OwnerLook,
+    ProbeRequest,
+    ProbeResult,
+    Reading,
+    Security,
+    Unanswered,
+    Validated,
+    Visit,
+    Visited,
+)
 from danelaw.model.rings import (
     Authority,
     Chance,
@@ -55,6 +65,7 @@ from danelaw.model.rings import (
     Solver,
     Store,
     Survey,
+    Visitor,
 )
 from danelaw.model.steps import Activate, Hold, Obtain, Prove, Publish, Reload, Rest, Stage, Step, TakeKey, Wait
 from danelaw.model.things import AppProtocol, Chain, Endpoint, KeyAlgorithm, KeyType, RecordSpec, TlsaRecord
@@ -128,5 +139,8 @@ __all__ = [
     "Unanswered",
     "Unreachable",
     "Validated",
+    "Visit",
+    "Visited",
+    "Visitor",
     "Wait",
 ]

@@ -101,3 +101,25 @@ class ProbeResult:
     chains: tuple[Chain, ...]
     not_offered: bool = False
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Fetch ``http://name/path`` at one address of the name, as a CA does for http-01 (RFC 8555 section 8.3)."""
+
+    name: str
+    address: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """What a visit met: the ``body`` of an answer 200, None for anything else; ``found`` says what it was, in words.
+
+    ``silent``: no answer over HTTP came, which may be different from elsewhere.
+    """
+
+    visit: Visit
+    body: bytes | None
+    found: str
+    silent: bool = False

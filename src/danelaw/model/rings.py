@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from danelaw.model.desired import CertificateSpec, Deployment, ServiceSetup
 from danelaw.model.facts import EffectOutcome, Fact, Facts, Generation, KeyFact, Server
-from danelaw.model.looks import OwnerLook, ProbeRequest, ProbeResult, Security
+from danelaw.model.looks import OwnerLook, ProbeRequest, ProbeResult, Security, Visit, Visited
 from danelaw.model.things import Chain, KeyAlgorithm, TlsaRecord
 
 
@@ -61,6 +61,14 @@ class Prober(Protocol):
 
     def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
         """Carry out every request, concurrently; results in the order of the requests."""
+        ...
+
+
+class Visitor(Protocol):
+    """Fetches over HTTP what a CA would fetch."""
+
+    def visit(self, visits: Sequence[Visit]) -> Sequence[Visited]:
+        """Carry out every visit, concurrently and in bounded time; results in the order of the visits."""
         ...
 
 

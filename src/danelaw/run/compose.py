@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from danelaw.acme import AcmeAuthority, ListenerSolver, WebrootSolver
+from danelaw.acme import AcmeAuthority, HttpVisits, ListenerSolver, WebrootSolver
 from danelaw.config import Config
 from danelaw.deploy import LocalHost
 from danelaw.dns.authoritative import AuthoritativeView
@@ -62,7 +62,7 @@ def opened(
     authorities: dict[str, AcmeAuthority] = {}
     try:
         publishers = {name: Rfc2136Publisher(spec, dns, clock) for name, spec in config.publishers.items()}
-        rings = Rings(
+        rings: Rings = Rings(
             clock=clock,
             chance=SystemChance(),
             store=store,
@@ -74,6 +74,7 @@ def opened(
             solver=lambda spec: solver(spec, clock, lambda text: rings.tell("detail", text)),
             connect=connect,
             listener=listener,
+            visitor=HttpVisits(lambda host: dns.addresses(host)[0], connect, lambda text: rings.tell("progress", text)),
         )
         for name, ca in config.cas.items():
             authorities[name] = AcmeAuthority(ca, config.state_dir, clock, lambda text: rings.tell("progress", text))

@@ -6,7 +6,7 @@ order fails, when the process is told to stop, and else first thing in any later
 
 import json
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,6 +24,7 @@ from danelaw.model import (
     OrderState,
 )
 from danelaw.pki import csr_names, parse_chain
+from danelaw.run.reach import check_reach, say_elsewhere
 from danelaw.run.rings import Rings
 
 WINDOW = "challenge"
@@ -33,11 +34,17 @@ TURNS = 20
 """An order has five statuses; an authority that needs more turns than this goes round in circles."""
 
 
-def preflight(rings: Rings, spec: CertificateSpec) -> None:
+Places = Mapping[str, Sequence[str]]
+"""The addresses of each name, at any of which a CA asks."""
+
+
+def preflight(rings: Rings, spec: CertificateSpec) -> Places:
     """Say before the CA does what would make an order or its deployment fail. Raises `Refused` with all of it."""
     wrong = []
+    places = {}
     for name in spec.names:
         addresses, security, why = rings.dns.addresses(name)
+        places[name] = addresses
         if security == "bogus":
             wrong.append(f"DNSSEC of {name} is bogus, so no CA issues for it ({why}); mend the zone's signatures or DS")
         elif not addresses:
@@ -47,18 +54,37 @@ def preflight(rings: Rings, spec: CertificateSpec) -> None:
         wrong.extend(rings.host.writable(deployment))
     if wrong:
         raise Refused("; ".join(wrong))
+    return places
+
+
+def _looked_through(rings: Rings, spec: CertificateSpec, places: Places) -> bool:
+    """Look whether challenges reach this host, where nothing has to be stopped for that; return whether it was done."""
+    if rings.visitor is None:
+        return True
+    if spec.pre_challenge is not None:
+        say_elsewhere(rings, spec, places)
+        return False
+    try:
+        with rings.solver(spec) as solver:
+            check_reach(rings, spec, places, solver)
+    except RetryLater:  # the port is taken; an order that is proven already needs none
+        return False
+    return True
 
 
 def obtain(rings: Rings, facts: Facts, spec: CertificateSpec, key: KeyFact) -> tuple[list[Fact], str]:
     """Carry an order to its chain; return the facts it made and the evidence. Raises `RetryLater` or `Refused`."""
     authority = rings.authorities[spec.ca]
-    preflight(rings, spec)
-    order, row = _order(rings, facts, authority, spec, key)
+    places = preflight(rings, spec)
+    kept = _kept_order(rings, facts, authority, spec, key)
+    if (kept is None or kept[0].status == "pending") and _looked_through(rings, spec, places):
+        places = {}
+    order, row = kept or _new_order(rings, authority, spec, key)
     try:
         for _ in range(TURNS):
             if order.chain_pem is not None:
                 return _obtained(rings, facts, spec, row, order.chain_pem)
-            order = _advance(rings, authority, spec, order)
+            order = _advance(rings, authority, spec, order, places)
     except (RetryLater, Refused) as error:
         if _is_over(authority, order, error):
             rings.store.record([replace(row, closed_at=rings.clock.now(), problem=str(error))])
@@ -84,10 +110,10 @@ def _is_over(authority: Authority, order: OrderState, error: DanelawError) -> bo
         return False
 
 
-def _order(
+def _kept_order(
     rings: Rings, facts: Facts, authority: Authority, spec: CertificateSpec, key: KeyFact
-) -> tuple[OrderState, OrderFact]:
-    """Return the order that an earlier run left open over the same key and names, or a new one."""
+) -> tuple[OrderState, OrderFact] | None:
+    """Return the order that an earlier run left open over the same key and names; None where there is none to use."""
     for row in facts.orders:
         if row.closed_at is not None or row.certificate != spec.name:
             continue
@@ -99,6 +125,10 @@ def _order(
                 return order, row
             problem = order.problem or "the CA gave it up"
         rings.store.record([replace(row, closed_at=rings.clock.now(), problem=problem)])
+    return None
+
+
+def _new_order(rings: Rings, authority: Authority, spec: CertificateSpec, key: KeyFact) -> tuple[OrderState, OrderFact]:
     csr_der = rings.host.csr(key, spec)
     order = authority.open(spec.names, csr_der)
     row = OrderFact(order.url, spec.name, spec.ca, key.spki_sha256, csr_der, rings.clock.now())
@@ -106,8 +136,13 @@ def _order(
     return order, row
 
 
-def _advance(rings: Rings, authority: Authority, spec: CertificateSpec, order: OrderState) -> OrderState:
-    """Take the order one status further; what is ready or valid already needs no listener and no stopped server."""
+def _advance(
+    rings: Rings, authority: Authority, spec: CertificateSpec, order: OrderState, places: Places
+) -> OrderState:
+    """Take the order one status further; what is ready or valid already needs no listener and no stopped server.
+
+    ``places`` are looked through first, where they have not been.
+    """
     if order.status == "invalid":
         why = f" ({order.problem})" if order.problem else ""
         raise RetryLater(f"the CA gave up the order for {spec.name}{why}; a new one is opened at the next try")
@@ -118,6 +153,8 @@ def _advance(rings: Rings, authority: Authority, spec: CertificateSpec, order: O
 
     def check() -> OrderState:
         with rings.solver(spec) as solver:
+            if places:
+                check_reach(rings, spec, places, solver)
             return authority.advance(order, solver)
 
     return in_challenge_window(rings, spec, check)

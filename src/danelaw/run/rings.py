@@ -18,6 +18,7 @@ from danelaw.model import (
     Solver,
     Step,
     Store,
+    Visitor,
 )
 
 SolverFactory = Callable[[CertificateSpec], AbstractContextManager[Solver]]
@@ -61,6 +62,8 @@ class Rings:
     solver: SolverFactory
     connect: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     listener: Listener = nobody
+    visitor: Visitor | None = None
+    """None: nobody looks whether challenges reach this host."""
 
     def tell(self, kind: str, text: str, step: Step | None = None) -> None:
         """Tell the listener what happens."""
