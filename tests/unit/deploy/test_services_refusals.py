@@ -29,7 +29,7 @@ def test_a_file_of_ones_own_is_accepted_whether_it_is_there_or_not(tmp_path: Pat
 def test_a_refusal_names_path_setting_and_what_to_set() -> None:
     error = refused("mail.pem")
     assert error.found == "the path mail.pem in ssl_cert, which is not absolute"
-    assert error.expected == "a file of its own in ssl_cert, such as /etc/ssl/danelaw/mail.pem"
+    assert error.expected == "a file of its own in ssl_cert, such as /etc/ssl/private/mail.pem"
 
 
 def test_debians_example_itself_and_behind_a_link(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Each refusal says what was found, in which setting, and what to set in its place.
 """
 
-# ruff: noqa: PTH114, PTH115, PTH117, PTH119, PTH123 - paths are text here, and os.path answers where Path raises
+# ruff: noqa: PTH114, PTH115, PTH117, PTH123 - paths are text here, and os.path answers where Path raises
 
 import os
 import re
@@ -42,8 +42,6 @@ TOOLS = {
 _OWN_LINK = re.compile(r"/.*/live/[0-9a-f]{64}/current/[0-9]+-[^/]+")
 """What danelaw's own links say: `danelaw.deploy.generations`."""
 
-_EXAMPLE = "/etc/ssl/danelaw/{}"
-
 
 def pair(certificate: str, key: str) -> tuple[FileSpec, ...]:
     """Return the files of a service that reads its chain (leaf first) and its key at two paths, or both at one."""
@@ -63,7 +61,7 @@ def check_paths(ask: Ask, settings: Iterable[tuple[str, str]]) -> None:
 
 def check_path(ask: Ask, path: str, setting: str) -> None:
     """Refuse one path; see `check_paths`."""
-    expected = f"a file of its own in {setting}, such as {_EXAMPLE.format(os.path.basename(path) or 'mail.pem')}"
+    expected = f"a file of its own in {setting}, such as /etc/ssl/private/mail{'.key' if '.key' in path else '.pem'}"
     if not os.path.isabs(path):
         raise Unsuited(f"the path {path} in {setting}, which is not absolute", expected)
     if is_own_link(path):
