@@ -30,6 +30,7 @@ def agree(
     ``read`` maps every path that danelaw reads to what it is, in words.
     """
     check_paths(report, certificates, state_dir, read)
+    check_keys(report, certificates)
     for draft in certificates:
         for deployment in draft.deployments:
             if deployment.by_services:
@@ -66,6 +67,20 @@ def check_paths(
                 elif path == state or path.startswith(state.rstrip("/") + "/"):
                     report.problem(draft.spot, f"{shown}, in the state_dir", "a path outside: services read copies")
                 written.setdefault(path, draft.spot)
+
+
+def check_keys(report: Report, certificates: Iterable[CertificateDraft]) -> None:
+    """Warn of one key file of two certificates: it works, until one of them is revoked (RFC 5280 section 5.3.1)."""
+    first: dict[str, CertificateDraft] = {}
+    for certificate in certificates:
+        key = certificate.spec.key
+        if key is None:
+            continue
+        other = first.setdefault(os.path.realpath(key), certificate)
+        if other is not certificate:
+            found = f"{key}, which is the key of {other.spot.where} too"
+            expected = "a key of its own: who revokes one certificate for keyCompromise revokes both"
+            report.warning(certificate.spot.key("key"), found, expected)
 
 
 def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> None:

@@ -6,19 +6,17 @@ with its place in the config, so that a disagreement can be shown where it stand
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import cast
 
 from danelaw.config import kinds
 from danelaw.config.deploy import DeploymentDraft, read_deployment
+from danelaw.config.keys import key_algorithm, read_key_source
 from danelaw.config.services import Asked
 from danelaw.config.table import Spot, Table, Unfit, describe, did_you_mean
 from danelaw.config.tlsa import ClaimDraft, TlsaDraft, read_tlsa
-from danelaw.errors import InputError
-from danelaw.model import CertificateSpec, Http01, KeyAlgorithm, KeyType, Survey
+from danelaw.model import CertificateSpec, Http01, KeyType, Survey
 
 KEY_TYPES = ("p256", "p384", "rsa2048", "rsa3072", "rsa4096")
 
@@ -36,18 +34,13 @@ SUBJECT_FIELDS: Mapping[str, int] = {
 LISTEN = (("0.0.0.0", 80), ("::", 80))  # noqa: S104 - the CA must reach it: RFC 8555 section 8.3
 """Where http-01 is answered where the config does not say."""
 
-MOST_BYTES = 1 << 20
-"""Of a key's file."""
-
 NOT_YET = {
-    "csr": "key and subject, which make the same CSR; or neither, then a key is made",
     "profile": "no profile: the CA's default; remove it",
     "rollover": "no rollover: the key stays; remove it",
     "next_key": "no next key; remove it",
     "next_key_public": "no next key; remove it",
     "settle": "no second proof after a cutover; remove it",
     "retired_keys": "keys are kept; remove it",
-    "key_password_file": "a key file without a password, mode 0600",
     "dns01": 'challenge = "http-01" with http01',
 }
 
@@ -86,14 +79,16 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
         return draft
     table.not_yet(NOT_YET)
     names = _names(table)
-    key = table.get("key", kinds.secret_file(around.folder))
+    source = read_key_source(table, names, around.folder)
     pre, post = _challenge_commands(table)
     spec = CertificateSpec(
         name=name,
         names=names,
         ca=_ca(table, around.cas),
         http01=_http01(table, around.folder),
-        key=key,
+        key=source.key,
+        key_password_file=source.key_password_file,
+        csr=source.csr,
         key_type=cast("KeyType", table.get("key_type", kinds.one_of(*KEY_TYPES), "p256")),
         subject=_subject(table, names),
         pre_challenge=pre,
@@ -111,7 +106,7 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
         for tlsa in draft.tlsa:
             tlsa.complete = False
     if not table.has("key") and draft.deployments and "deploy" not in table.faulty:
-        _key_reaches_a_service(table, draft)
+        _check_key_files(table, draft)
     table.finish()
     return draft
 
@@ -248,22 +243,14 @@ def _subject(table: Table, names: tuple[str, ...]) -> Mapping[str, str]:
     return result
 
 
-def key_algorithm(spec: CertificateSpec) -> KeyAlgorithm:
-    """Return the algorithm of the key that a certificate starts from; where that cannot be read, of ``key_type``.
-
-    What is wrong with the key is said by who takes it, not here.
-    """
-    found: KeyAlgorithm = "rsa" if spec.key_type.startswith("rsa") else "ecdsa"
-    if spec.key is None:
-        return found
-    from danelaw import pki  # noqa: PLC0415 - 80 ms, and only services ask
-
-    with suppress(OSError, InputError), Path(spec.key).open("rb") as file:
-        return pki.check_public_key(pki.load_source(file.read(MOST_BYTES)).spki_der)
-    return found
-
-
-def _key_reaches_a_service(table: Table, draft: CertificateDraft) -> None:
+def _check_key_files(table: Table, draft: CertificateDraft) -> None:
+    """Report a key that danelaw makes and that reaches no service, and one that it has not and that it should write."""
+    if table.has("csr"):
+        for each in draft.deployments:
+            if each.deployment.has_key:
+                found = "a file that holds the key, though of the key there is only the csr"
+                table.report.problem(each.spot, found, "key, the file of the CSR's private key, beside csr")
+        return
     whole = all(each.complete for each in draft.deployments)
     if whole and not any(each.deployment.has_key for each in draft.deployments):
         table.problem(

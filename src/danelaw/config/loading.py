@@ -236,6 +236,10 @@ def _sources(
     for draft in drafts:
         if draft.spec.key is not None:
             read[draft.spec.key] = f"the key that {draft.spot.where} starts from, which is never written"
+        if draft.spec.key_password_file is not None:
+            read[draft.spec.key_password_file] = f"the password of the key of {draft.spot.where}"
+        if draft.spec.csr is not None:
+            read[draft.spec.csr.path] = f"the CSR of {draft.spot.where}"
     for name, ca in cas.items():
         if ca.ca_bundle is not None:
             read[ca.ca_bundle] = f"the ca_bundle of acme.{name}"

@@ -28,12 +28,20 @@ class LocalHost:
     def take_key(self, spec: CertificateSpec) -> KeyFact:
         """Adopt ``spec.key`` into the state, or make a key; on disk before this returns, and idempotent.
 
-        Raises `Refused` that says what is wrong with the file, `RetryLater` where the disk is full.
+        Of a CSR without a key its public half is returned. Raises `Refused` that says what is wrong with the file,
+        `RetryLater` where the disk is full.
         """
         return self._keys.take(spec)
 
+    def key_warnings(self, spec: CertificateSpec) -> Sequence[str]:
+        """Return what is accepted of a certificate's key file and not advised, in words."""
+        return self._keys.warnings(spec)
+
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
-        """Return a CSR over the key, DER, signed with SHA-256. Raises `StateCorrupt` where the key is gone."""
+        """Return the ready CSR byte for byte, or one over the key, DER, signed with SHA-256.
+
+        Raises `Refused` where the ready one is over another key, `StateCorrupt` where the key is gone.
+        """
         return self._keys.csr(key, spec)
 
     def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:

@@ -1,5 +1,9 @@
 """Private keys: adopted or made, kept in ``state_dir/keys/<SPKI SHA-256>.pem``, and never given out.
 
+The copy of a key that had a password is kept without it, like every other: services read their own copies without one,
+and a renewal at night finds nobody to ask; a password in a file beside it would keep nobody out. Of a certificate that
+has a CSR and no key there is the public half only.
+
 A key is on disk, synced, before anybody hears of it, and a key file is never written over. A key that was made is known
 by a marker for its certificate before it gets its final name: a run that was killed in between finds the same key again
 and does not make another.
@@ -8,37 +12,30 @@ and does not make another.
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from danelaw import pki
 from danelaw.deploy import files
 from danelaw.errors import InputError, Refused, StateCorrupt
-from danelaw.model import CertificateSpec, Clock, KeyFact, KeyType
+from danelaw.model import CertificateSpec, Clock, KeyFact, KeyType, ReadyCsr
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 MAX_KEY_BYTES = 1 << 16
-ACCEPTED = "expected one private key as PEM (PKCS#8, PKCS#1 or SEC 1) without a password"
+ACCOUNTS = "accounts/*/account.pem"
+"""Where the keys of our ACME accounts are, below the state folder."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PRIVATE = re.compile(rb"-----BEGIN ((?:[A-Z0-9]+ ){0,3}PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
-_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 
 
 class Keys:
@@ -53,32 +50,62 @@ class Keys:
     def peek(self, spec: CertificateSpec) -> KeyFact | None:
         """Return what `take` would return, changing nothing; None where a key is still to be made."""
         if spec.key is not None:
-            _, private = _source(spec.key)
-            return self._fact(spec, private)
+            return self._fact(spec, self._source(spec, spec.key).spki_der, "adopted")
+        if spec.csr is not None:
+            return self._elsewhere(spec, spec.csr)
         pending = self._pending(spec)
-        return None if pending is None else self._fact(spec, pending[1])
+        return None if pending is None else self._fact(spec, pending.spki_der, "made")
 
     def take(self, spec: CertificateSpec) -> KeyFact:
         """Adopt ``spec.key``, or make a key of ``spec.key_type``; on disk before this returns, and idempotent.
 
-        Raises `Refused` that says what is wrong with the file, `RetryLater` where the disk is full.
+        Of a CSR without a key there is nothing to keep: its public half is returned. Raises `Refused` that says what is
+        wrong with the file, `RetryLater` where the disk is full.
         """
-        adopted = None if spec.key is None else _source(spec.key)
+        adopted = None if spec.key is None else self._source(spec, spec.key)
+        if adopted is None and spec.csr is not None:
+            return self._elsewhere(spec, spec.csr)
         with files.explained(self._folder):
             files.make_folder(self._state_dir, 0o711)
             files.make_folder(self._folder, 0o700)
             with self._locked():
-                private = self._make(spec) if adopted is None else self._adopt(*adopted)
-            return self._fact(spec, private)
+                key = self._make(spec) if adopted is None else self._adopt(adopted)
+            return self._fact(spec, key.spki_der, "made" if adopted is None else "adopted")
+
+    def warnings(self, spec: CertificateSpec) -> list[str]:
+        """Return what is accepted of a certificate's key file and not advised; what is refused `peek` says."""
+        if spec.key is None or spec.key_password_file is None:
+            return []
+        try:
+            locked = self._source(spec, spec.key).opened.locked
+        except Refused:
+            return []
+        return [] if locked else [f"{spec.key} has no password; take key_password_file out of the config"]
 
     def pem(self, key: KeyFact) -> bytes:
         """Return the key's PEM, for a deployed file. Raises `StateCorrupt` where it is gone or is another key."""
-        return self._load(key.spki_sha256)[0]
+        return self._load(key.spki_sha256).block
 
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
-        """Return a CSR over the key, DER, signed with SHA-256. Raises `StateCorrupt`, `InputError`."""
+        """Return the ready CSR, byte for byte, or one over the key, DER, signed with SHA-256.
+
+        Raises `Refused` where the ready one is over another key, or the key is elsewhere and no CSR is named any more;
+        `StateCorrupt`, `InputError`.
+        """
+        if spec.csr is not None:
+            if spec.csr.spki_der != key.spki_der:
+                raise Refused(
+                    f"{spec.csr.path}: found a CSR over another key ({_short(spec.csr.spki_der)}) than the one in use "
+                    f"({key.spki_sha256[:16]}…); make it again over that one: a change of key is not yet supported"
+                )
+            return spec.csr.csr_der
+        if key.origin == "elsewhere" and not self._path(key.spki_sha256).exists():
+            raise Refused(
+                f"{spec.name}: its key ({key.spki_sha256[:16]}…) is kept elsewhere, so danelaw cannot sign for it; "
+                "name a CSR over it as csr, or its file as key"
+            )
         request: x509.CertificateSigningRequest = pki.csr_builder(spec.names, spec.subject).sign(
-            self._load(key.spki_sha256)[1], SHA256()
+            self._load(key.spki_sha256).opened.private, SHA256()
         )
         return request.public_bytes(Encoding.DER)
 
@@ -91,13 +118,12 @@ class Keys:
         """Return the link that says which key was made for a certificate; its name may hold anything, so its digest."""
         return self._folder / f"made-{hashlib.sha256(spec.name.encode()).hexdigest()[:32]}"
 
-    def _fact(self, spec: CertificateSpec, private: PrivateKey) -> KeyFact:
-        spki_der = _spki(private)
-        spki_sha256 = hashlib.sha256(spki_der).hexdigest()
+    def _fact(self, spec: CertificateSpec, spki_der: bytes, origin: Literal["adopted", "made", "elsewhere"]) -> KeyFact:
+        spki_sha256 = _sha256(spki_der)
         path = self._path(spki_sha256)
         with files.explained(path):
             try:
-                # When it came here, as told by our own clock (`_dated`): the same each time we are asked.
+                # When it came here, as told by our own clock (`_write`): the same each time we are asked.
                 made_at = _EPOCH + timedelta(microseconds=path.stat().st_mtime_ns // 1000)
             except FileNotFoundError:
                 made_at = self._clock.now()
@@ -108,59 +134,93 @@ class Keys:
             algorithm=pki.check_public_key(spki_der),
             host=self._host,
             path=str(path),
-            origin="made" if spec.key is None else "adopted",
+            origin=origin,
             made_at=made_at,
         )
 
-    def _adopt(self, block: bytes, private: PrivateKey) -> PrivateKey:
-        path = self._path(_spki_sha256(private))
-        if path.exists():
-            return self._load(_spki_sha256(private))[1]
-        self._write(path, block)
-        return private
+    def _elsewhere(self, spec: CertificateSpec, csr: ReadyCsr) -> KeyFact:
+        """Return the public half of a key that only the CSR tells of."""
+        self._refuse_account_key(csr.path, csr.spki_der)
+        return self._fact(spec, csr.spki_der, "elsewhere")
 
-    def _make(self, spec: CertificateSpec) -> PrivateKey:
+    def _source(self, spec: CertificateSpec, path: str) -> "_Key":
+        """Return the key that the config names, after every check. Raises `Refused`."""
+        with files.explained(path):
+            found = files.read(path, MAX_KEY_BYTES)
+        if found is None:
+            raise Refused(f"{path}: not found; expected the file of the key that is in use")
+        _refuse_public(path, found)
+        password = None if spec.key_password_file is None else _password(spec.key_password_file)
+        key = _open(found.data, path, password, whole=False)
+        if not self._path(key.spki_sha256).exists():  # else that was done when it was adopted
+            key = _open(found.data, path, password)
+        if spec.csr is not None and spec.csr.spki_der != key.spki_der:
+            raise Refused(
+                f"{spec.csr.path}: found a CSR over another key ({_short(spec.csr.spki_der)}) than {path} "
+                f"({key.spki_sha256[:16]}…); make it again: openssl req -new -key {path}"
+            )
+        self._refuse_account_key(path, key.spki_der)
+        return key
+
+    def _refuse_account_key(self, path: str, spki_der: bytes) -> None:
+        """Refuse the key of any ACME account of ours as a certificate's key (RFC 8555 section 11.1)."""
+        with files.explained(self._state_dir):
+            for account in sorted(self._state_dir.glob(ACCOUNTS)):
+                if _spki_of(account) == spki_der:
+                    raise Refused(
+                        f"{path}: found the key of our ACME account ({account}), which CAs refuse in certificates; "
+                        "name another one, or none: then danelaw makes one"
+                    )
+
+    def _adopt(self, key: "_Key") -> "_Key":
+        path = self._path(key.spki_sha256)
+        if path.exists():
+            return self._load(key.spki_sha256)
+        self._write(path, key.block)
+        return key
+
+    def _make(self, spec: CertificateSpec) -> "_Key":
         """Make a key, or finish the making of one. Order: the key whole, then the marker, then its final name."""
         marker, making = self._marker(spec), self._making(spec)
-        pending = self._pending(spec)
-        if pending is None:
+        key = self._pending(spec)
+        if key is None:
             private = _generate(spec.key_type)
-            self._write(making, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        else:
-            private = pending[1]
-        final = self._path(_spki_sha256(private))
+            block = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            self._write(making, block)
+            key = _open(block, making, whole=False)
+        final = self._path(key.spki_sha256)
         if not marker.is_symlink():
             files.put_link(marker, final.name)
         if not final.exists():
             making.rename(final)
             files.sync_folder(self._folder)
-        return private
+        return key
 
     def _making(self, spec: CertificateSpec) -> Path:
         return self._marker(spec).with_suffix(".pem")
 
-    def _pending(self, spec: CertificateSpec) -> tuple[bytes, PrivateKey] | None:
+    def _pending(self, spec: CertificateSpec) -> "_Key | None":
         """Return the key that was made for a certificate, under its final name or still on the way there."""
         marker, making = self._marker(spec), self._making(spec)
         with files.explained(marker):
             for path in (marker, making):
                 found = files.read(path, MAX_KEY_BYTES)
                 if found is not None:
-                    return _parse(found.data, path)
+                    return _open(found.data, path, whole=False)
             if marker.is_symlink():
                 raise StateCorrupt(f"{self._folder / marker.readlink()}: the key is gone; restore it from a backup")
         return None
 
-    def _load(self, spki_sha256: str) -> tuple[bytes, PrivateKey]:
+    def _load(self, spki_sha256: str) -> "_Key":
         path = self._path(spki_sha256)
         with files.explained(path):
             found = files.read(path, MAX_KEY_BYTES)
         if found is None:
             raise StateCorrupt(f"{path}: the key is gone; restore it from a backup")
-        block, private = _parse(found.data, path)
-        if _spki_sha256(private) != spki_sha256:
+        key = _open(found.data, path)
+        if key.spki_sha256 != spki_sha256:
             raise StateCorrupt(f"{path}: holds another key than its name says; restore it from a backup")
-        return block, private
+        return key
 
     def _write(self, path: Path, block: bytes) -> None:
         """Write a key file that is not there yet, under the lock: whole or not at all, dated by our own clock."""
@@ -182,55 +242,56 @@ class Keys:
             os.close(descriptor)
 
 
-def _source(path: str) -> tuple[bytes, PrivateKey]:
-    """Return the key that the config names. Raises `Refused`."""
-    with files.explained(path):
-        found = files.read(path, MAX_KEY_BYTES)
-    if found is None:
-        raise Refused(f"{path}: not found; {ACCEPTED}")
-    if found.ownership.mode & 0o006:
-        raise Refused(f"{path}: the whole world can read or change it (mode {found.ownership.mode:04o}); chmod o-rw it")
-    return _parse(found.data, path)
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A private key that was read, with its digest."""
+
+    opened: pki.Opened
+    spki_sha256: str
+
+    @property
+    def block(self) -> bytes:
+        return self.opened.block
+
+    @property
+    def spki_der(self) -> bytes:
+        return self.opened.spki_der
 
 
-def _parse(data: bytes, path: str | Path) -> tuple[bytes, PrivateKey]:
-    """Return the one private key in ``data``: its PEM block as it stands there, and the key. Raises `Refused`.
-
-    No error here is raised "from" another: what cryptography says could quote the key.
-    """
-    blocks = list(_PRIVATE.finditer(data))
-    if len(blocks) != 1:
-        raise Refused(f"{path}: found {_what(data, len(blocks))}; {ACCEPTED}")
-    block = blocks[0][0].replace(b"\r\n", b"\n") + b"\n"
-    if blocks[0][1] == b"ENCRYPTED PRIVATE KEY" or b"Proc-Type:" in block:
-        raise Refused(f"{path}: found a key with a password; {ACCEPTED} (openssl pkey -in OLD -out NEW)")
+def _open(data: bytes, path: str | Path, password: bytes | None = None, *, whole: bool = True) -> _Key:
+    """Return the one private key in a file. Raises `Refused`; not "from" another error, which could quote the key."""
     try:
-        private = load_pem_private_key(block, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise Refused(f"{path}: found a private key that cannot be read; {ACCEPTED}") from None
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    try:
-        pki.check_public_key(public)
+        opened = pki.open_private_key(data, password, whole=whole)
     except InputError as error:
         raise Refused(f"{path}: {error}") from None
-    if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise Refused(f"{path}: found another kind of key; {ACCEPTED}")
-    return block, private
+    return _Key(opened, _sha256(opened.spki_der))
 
 
-def _what(data: bytes, private_keys: int) -> str:
-    if private_keys > 1:
-        return f"{private_keys} private keys"
-    labels = [label.decode("ascii") for label in dict.fromkeys(_LABEL.findall(data))]
-    if any("PRIVATE KEY" in label for label in labels):
-        return "a private key that is cut off"
-    if "CERTIFICATE" in labels:
-        return "a certificate and no private key"
-    if labels:
-        return f"PEM of {', '.join(labels)}"
-    if data[:1] == b"\x30":
-        return "what looks like DER (openssl pkey -inform DER -in OLD -out NEW turns it into PEM)"
-    return "no PEM" if data.strip() else "an empty file"
+def _spki_of(path: Path) -> bytes | None:
+    """Return the SPKI of a key of ours; None where it cannot be read, which is said where it is used."""
+    try:
+        found = files.read(path, MAX_KEY_BYTES)
+        return None if found is None else _open(found.data, path, whole=False).spki_der
+    except Refused:
+        return None
+
+
+def _refuse_public(path: str, found: files.Found) -> None:
+    if found.ownership.mode & 0o006:
+        raise Refused(f"{path}: the whole world can read or change it (mode {found.ownership.mode:04o}); chmod o-rw it")
+
+
+def _password(path: str) -> bytes:
+    """Return the password in a file, without the end of its line. Raises `Refused`, which never shows it."""
+    with files.explained(path):
+        found = files.read(path, 2 * pki.MAX_PASSWORD_BYTES)
+    if found is None:
+        raise Refused(f"{path}: not found; expected the file of the key's password")
+    _refuse_public(path, found)
+    try:
+        return pki.password_line(found.data)
+    except InputError as error:
+        raise Refused(f"{path}: {error}") from None
 
 
 def _generate(key_type: KeyType) -> PrivateKey:
@@ -243,9 +304,9 @@ def _generate(key_type: KeyType) -> PrivateKey:
             return rsa.generate_private_key(65537, int(key_type.removeprefix("rsa")))
 
 
-def _spki(private: PrivateKey) -> bytes:
-    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _sha256(spki_der: bytes) -> str:
+    return hashlib.sha256(spki_der).hexdigest()
 
 
-def _spki_sha256(private: PrivateKey) -> str:
-    return hashlib.sha256(_spki(private)).hexdigest()
+def _short(spki_der: bytes) -> str:
+    return f"{_sha256(spki_der)[:16]}…"

@@ -137,6 +137,12 @@ def key_algorithm(spki_der: bytes) -> bytes:
     return oid.value
 
 
+def names_its_curve(spki_der: bytes) -> bool:
+    """Tell whether an elliptic curve's SPKI names the curve, as it must (RFC 5480 section 2.1.1). Raises ValueError."""
+    algorithm = children(children(sequence(spki_der))[0])
+    return [each.tag for each in algorithm] == [OBJECT_IDENTIFIER, OBJECT_IDENTIFIER]
+
+
 def _time(time: Element) -> datetime | None:
     """Read a validity date (RFC 5280 section 4.1.2.5)."""
     text = time.value.decode("ascii", "replace")

@@ -1,5 +1,9 @@
 """Public keys: which danelaw takes, and where their SPKI is found."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -10,6 +14,13 @@ from danelaw.model import KeyAlgorithm
 from danelaw.pki import der, pem
 
 ACCEPTED = "RSA of 2048 to 4096 bits, P-256 and P-384 are accepted"
+
+CSR_LABELS = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
+
+EXPLICIT_CURVE = (
+    "found an elliptic curve key with the parameters of its curve written out (RFC 5480 section 2.1.1 wants its name); "
+    "openssl ec -in OLD -param_enc named_curve -out NEW writes it anew"
+)
 
 
 def check_public_key(spki_der: bytes) -> KeyAlgorithm:
@@ -23,6 +34,8 @@ def check_public_key(spki_der: bytes) -> KeyAlgorithm:
             return "rsa"
         raise InputError(f"found an RSA key of {found.key_size} bits; {ACCEPTED}")
     if isinstance(found, ec.EllipticCurvePublicKey):
+        if not der.names_its_curve(spki_der):
+            raise InputError(EXPLICIT_CURVE)
         if isinstance(found.curve, ec.SECP256R1 | ec.SECP384R1):
             return "ecdsa"
         raise InputError(f"found an elliptic curve key on {found.curve.name}; {ACCEPTED}")
@@ -32,18 +45,31 @@ def check_public_key(spki_der: bytes) -> KeyAlgorithm:
 def load_public_key(spki_der: bytes) -> PublicKeyTypes:
     """Return the key object of an SPKI. Raises `InputError` where it is none or of an unknown kind."""
     try:
-        return load_der_public_key(spki_der)
+        with quiet():
+            return load_der_public_key(spki_der)
     except UnsupportedAlgorithm:
         raise InputError(f"found a public key of an unknown kind; {ACCEPTED}") from None
     except ValueError:
         raise InputError(f"found something that is not a public key (SubjectPublicKeyInfo); {ACCEPTED}") from None
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what `cryptography` thinks of old kinds of keys from standard error: they are refused in our words."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def only_csr(data: bytes) -> bytes:
+    """Return the one CSR in ``data``, PEM or DER, as DER, byte for byte. Raises `InputError`."""
+    return _one(data, *CSR_LABELS)
+
+
 def spki_of_csr(csr: bytes) -> bytes:
     """Return the SPKI of a CSR in DER or PEM, byte for byte. Raises `InputError`."""
-    csr_der = _one(csr, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
     try:
-        return der.csr_spki(csr_der)
+        return der.csr_spki(only_csr(csr))
     except ValueError as error:
         raise InputError(f"found something that is not a CSR: {error}") from None
 
@@ -70,4 +96,5 @@ def _kind(key: PublicKeyTypes) -> str:
         return "an RSASSA-PSS key"
     if isinstance(key, dsa.DSAPublicKey):
         return "a DSA key"
-    return f"an {type(key).__name__.removesuffix('PublicKey').removeprefix('_')} key"
+    name = type(key).__name__.removesuffix("PublicKey").removeprefix("_")
+    return f"{'an' if name[0] in 'EX' else 'a'} {name} key"

@@ -7,6 +7,7 @@ import pytest
 
 from danelaw.config import load
 from danelaw.errors import ConfigError
+from fakes import openssl_files
 from fakes.config_site import EXAMPLE, make_site
 
 DOCS = (Path(__file__).parents[3] / "docs" / "config.md").read_text()
@@ -62,7 +63,10 @@ def test_the_messages_shown_are_those_that_are_given(tmp_path: Path) -> None:
         ('reload = ["postfix", "reload"]', 'reload = "postfix reload"'),
         ("agree_tos = true", ""),
         ('"mail.example.org:465", ', ""),
+        ('subject = { common_name = "example.org", email = "igor@example.org" }', 'csr = "example.org.csr"'),
     ]
+    csr = openssl_files.csr(openssl_files.rsa(), subject="/CN=example.org", san="DNS:mail.example.org")
+    (tmp_path / "example.org.csr").write_bytes(csr)
     given: set[str] = set()
     for old, new in changes:
         given |= messages(tmp_path, EXAMPLE.replace(old, new))

@@ -279,14 +279,12 @@ ROWS = [
     *(
         (NAMES, f"{NAMES}\n{key} = {value}", f"{CERTIFICATE}.{key}", f"{key}, which is not yet supported", expected)
         for key, value, expected in (
-            ("csr", '"x.csr"', "key and subject"),
             ("profile", '"tlsserver"', "remove it"),
             ("rollover", '"365d"', "remove it"),
             ("next_key", "false", "remove it"),
             ("next_key_public", '"spare.pub"', "remove it"),
             ("settle", '"24h"', "remove it"),
             ("retired_keys", '"archive"', "remove it"),
-            ("key_password_file", '"x"', "without a password"),
             ("dns01", '{ dns = "home" }', "http-01"),
         )
     ),
