@@ -1,4 +1,4 @@
-"""The preset for Dovecot, over what doveconf of Dovecot 2.3 prints; and of 2.4, as its documentation has it."""
+"""The preset for Dovecot, over what doveconf of Dovecot 2.3 prints and 2.4 prints."""
 
 from pathlib import Path
 
@@ -270,27 +270,86 @@ def test_with_given_files_nothing_that_only_concerns_its_own_is_refused() -> Non
 # ---------------------------------------------------------------------------------------------------------- Dovecot 2.4
 
 
-def test_dovecot_2_4_has_other_names_and_plain_paths() -> None:
-    changed = """\
-# 2.4.1 (7d8c0bc759): /etc/dovecot/dovecot.conf
+# doveconf -n of 2.4.1
+CHANGED_24 = """\
+# 2.4.1-4 (7d8c0e5759): /etc/dovecot/dovecot.conf
+# OS: Linux 6.12.0 x86_64 Debian 13
 # Hostname: mail.example.org
 dovecot_config_version = 2.4.1
-protocols {
-  imap = yes
+dovecot_storage_version = 2.4.1
+mail_driver = maildir
+protocols = imap pop3
+ssl = required
+ssl_server {
+  cert_file = /srv/tls/mail.pem
+  key_file = /srv/tls/mail.key
 }
-ssl_server_cert_file = /srv/tls/mail.pem
-ssl_server_key_file = /srv/tls/mail.key
+passdb pam {
+}
 """
-    whole = edited(
-        WHOLE,
-        ("ssl_cert = <", "ssl_server_cert_file = "),
-        ("ssl_key = <", "ssl_server_key_file = "),
-        (ALT, "ssl_server_alt_cert_file =\nssl_server_alt_key_file =\n"),
-        ('protocols = " imap pop3"', "protocols {\n  imap = yes\n  pop3 = no\n}"),
-    )
-    setup = look(whole, changed)
+
+# doveconf ssl protocols hostname service of 2.4.1, two of its services
+WHOLE_24 = """\
+ssl = required
+protocols = imap pop3
+hostname =
+service imap-login {
+  imap_capability {
+    IMAP4rev1 = yes
+    LITERAL+ = yes
+  }
+  executable = imap-login
+  protocol = imap
+  type = login
+  inet_listener imap {
+    port = 0
+  }
+  inet_listener odd {
+    port = 1143
+    listen = 127.0.0.1
+  }
+  unix_listener "srv.imap-login/%{pid}" {
+    mode = 0600
+    type = admin
+  }
+  inet_listener imaps {
+    port = 993
+    ssl = yes
+  }
+}
+service submission-login {
+  protocol = submission
+  inet_listener submission {
+    port = 587
+  }
+}
+"""
+
+
+def test_dovecot_2_4_has_other_names_in_blocks_and_plain_paths() -> None:
+    setup = look(WHOLE_24, CHANGED_24)
     assert setup.files == look().files
-    assert setup.ports == ((143, "imap"), (993, "imaps"))
+    assert setup.ports == ((993, "imaps"),)
+    alt = edited(
+        CHANGED_24, ("ssl_server {\n", "ssl_server {\n  alt_cert_file = /srv/ec.pem\n  alt_key_file = /srv/ec.key\n")
+    )
+    assert "/srv/tls/mail.key and /srv/ec.key, where it is not clear" in refused(WHOLE_24, alt).found
+    none = refused(WHOLE_24, edited(CHANGED_24, ("cert_file = /srv/tls/mail.pem", "")))
+    assert "ssl_server_cert_file = /etc/dovecot/tls.pem and ssl_server_key_file" in none.expected
+
+
+def test_dovecot_2_4_with_files_of_one_name() -> None:
+    own = "local_name mail.example.org {\n  ssl_server {\n    cert_file = /srv/a.pem\n  }\n}\n"
+    found = refused(WHOLE_24, CHANGED_24 + own).found
+    assert found == "local_name mail.example.org { … } in the configuration with ssl_server_cert_file of its own"
+    assert look(WHOLE_24, CHANGED_24 + own.replace("mail.example.org", "else.example.net")).files
+
+
+def test_protocols_as_a_block() -> None:
+    assert look(edited(WHOLE, ('protocols = " imap pop3"', "protocols {\n  imap = yes\n  pop3 = no\n}"))).ports == (
+        (143, "imap"),
+        (993, "imaps"),
+    )
 
 
 def test_output_that_is_no_tree() -> None:

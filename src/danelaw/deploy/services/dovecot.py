@@ -20,6 +20,7 @@ _LOGINS: dict[str, tuple[AppProtocol, AppProtocol]] = {
 }
 """What a login service speaks where TLS starts by STARTTLS, and where at once. ManageSieve's is no `AppProtocol`."""
 
+_SSL_SERVER = "ssl_server"
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _OLD = (("ssl_cert", "ssl_key"), ("ssl_alt_cert", "ssl_alt_key"))
 _NEW = (
@@ -47,10 +48,12 @@ class Block:
 def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files: bool = False) -> ServiceSetup:
     """Return what Dovecot reads and where it listens; parameters and errors as of `model.Survey.look`."""
     said = ask(["doveconf", "-n"])
-    pairs = _NEW if re.search(r"^# 2\.([4-9]|\d\d)", said) else _OLD
     changed = parse(said)
+    pairs = _NEW if re.search(r"^# 2\.([4-9]|\d\d)", said) else _OLD
     wanted = [name for pair in pairs for name in pair]
-    whole = parse(ask(["doveconf", "ssl", *wanted, "protocols", "hostname", "service"]))
+    whole = parse(ask(["doveconf", "ssl", *(wanted if pairs is _OLD else ()), "protocols", "hostname", "service"]))
+    if pairs is _NEW:  # asked for by name these are empty; 2.3 hides the keys where it is asked for all
+        whole.settings |= {name: changed.settings.get(name, "") for name in wanted}
     ports, warnings = _ports(whole)
     odd = _odd(changed, pairs, names)
     files: tuple[FileSpec, ...] = ()
@@ -70,22 +73,27 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
 
 
 def parse(said: str) -> Block:
-    """Return doveconf's output as a tree; what is neither a setting nor a block is left out."""
+    """Return doveconf's output as a tree; what is neither a setting nor a block is left out.
+
+    The settings in ``ssl_server { … }``, as 2.4 prints them, are those of the block around it, by their full names.
+    """
     root = Block()
-    open_blocks = [root]
+    inside: list[tuple[Block, str]] = [(root, "")]
     for line in map(str.strip, said.splitlines()):
+        block, prefix = inside[-1]
         if line == "}":
-            if len(open_blocks) > 1:
-                open_blocks.pop()
+            if len(inside) > 1:
+                inside.pop()
+        elif line == f"{_SSL_SERVER} {{":
+            inside.append((block, f"{_SSL_SERVER}_"))
         elif line.endswith("{") and not line.startswith("#"):
             kind, _, name = line.removesuffix("{").strip().partition(" ")
-            block = Block(kind, name.strip().strip('"'))
-            open_blocks[-1].blocks.append(block)
-            open_blocks.append(block)
+            block.blocks.append(Block(kind, name.strip().strip('"')))
+            inside.append((block.blocks[-1], ""))
         elif not line.startswith("#"):
             name, equals, value = line.partition("=")
             if equals:
-                open_blocks[-1].settings[name.strip()] = value.strip().strip('"').strip()
+                block.settings[prefix + name.strip()] = value.strip().strip('"').strip()
     return root
 
 

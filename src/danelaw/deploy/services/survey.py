@@ -72,4 +72,4 @@ def ask_program(argv: Sequence[str]) -> str:
             f"no program {argv[0]} on this host", "it installed, or the files, reload and prove by hand"
         ) from None
     except RetryLater as failed:
-        raise Unsuited(str(failed), "a service whose configuration can be read") from None
+        raise Unsuited("; ".join(str(failed).splitlines()), "a service whose configuration can be read") from None
