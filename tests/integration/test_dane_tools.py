@@ -1,8 +1,13 @@
-"""Our records beside those of openssl, danetool and ldns-dane, and our verdicts beside OpenSSL's."""
+"""Records of `danelaw tlsa` beside those of openssl, danetool, hash-slinger, ldns-dane; verdicts beside OpenSSL's."""
 
 import hashlib
+import json
 import subprocess
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,8 @@ from cryptography import x509
 
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw import dane, pki
+from danelaw.cli.arguments import parser
+from danelaw.cli.tlsa import tlsa
 from danelaw.model import RecordSpec, TlsaRecord
 from integration.tls_servers import openssl_server
 
@@ -70,32 +77,201 @@ def in_tlsa(line: str) -> str:
     return f"{octets[0]} {octets[1]} {octets[2]} {octets[3:].hex()}"
 
 
-@pytest.mark.parametrize("key_type", ["p256", "rsa2048"])
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file of certificates, what its leaf is, and the CA certificates above it, the nearest first."""
+
+    file: Path
+    leaf: Path
+    anchors: tuple[Path, ...]
+
+    def pinned(self, usage: int) -> Path:
+        """Return the certificate that a record of a usage pins: the leaf, or the topmost CA certificate."""
+        return self.leaf if usage in {1, 3} else self.anchors[-1]
+
+
+SHAPES = ["chain", "without root", "backwards", "self-signed"]
+KEY_TYPES = ["p256", "rsa2048"]
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Case]:
+    """Make every shape of file with either kind of key."""
+    found = {}
+    for key_type in KEY_TYPES:
+        folder = tmp_path_factory.mktemp(key_type)
+        leaf, intermediate, root = made(key_type)
+        # What `openssl req -x509` makes by default: a service's own certificate that says it is a CA's.
+        alone = issue(HOST, at=NOW, ca=True, key=p256() if key_type == "p256" else rsa2048())
+        names = {"leaf": leaf, "intermediate": intermediate, "root": root, "alone": alone}
+        paths = {name: each.write(folder, name)[2] for name, each in names.items()}
+        orders = {
+            "chain": ("leaf", "intermediate", "root"),
+            "without root": ("leaf", "intermediate"),
+            "backwards": ("root", "intermediate", "leaf"),
+            "self-signed": ("alone",),
+        }
+        for shape, order in orders.items():
+            file = folder / f"{shape}.pem"
+            file.write_bytes(b"".join(paths[name].read_bytes() for name in order))
+            above = tuple(paths[name] for name in ("intermediate", "root", "alone") if name in order)
+            found[key_type, shape] = Case(file, paths["alone" if shape == "self-signed" else "leaf"], above)
+    return found
+
+
+def printed(file: Path, spec: RecordSpec, *options: str) -> str:
+    """Return the one line that the command prints."""
+    arguments = ["-q", "tlsa", str(file), "--record", str(spec), "--endpoint", f"{HOST}:25", *options]
+    with redirect_stdout(StringIO()) as said:
+        assert tlsa(parser().parse_args(arguments)) == 0
+    (line,) = said.getvalue().splitlines()
+    assert line.startswith(f"_25._tcp.{HOST}. ")
+    return line
+
+
+def by_danelaw(file: Path, spec: RecordSpec, *options: str) -> TlsaRecord:
+    """Return the one record that the command prints, in its zone file form."""
+    return dane.parse_record(in_tlsa(printed(file, spec, *options)))
+
+
+def compare(tool: str, records: Sequence[tuple[TlsaRecord, TlsaRecord]]) -> None:
+    """Hold records of ours against those of a tool."""
+    for ours, theirs in records:
+        assert ours == theirs, f"{tool} says {str(theirs)[:60]}, we say {str(ours)[:60]}"
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_openssl_computes_the_same_data(shape: str, key_type: str, cases: dict[tuple[str, str], Case]) -> None:
+    case = cases[key_type, shape]
+    data = {
+        (pinned, selector, matching_type): by_openssl(pinned, selector, matching_type)
+        for pinned in {case.leaf, case.anchors[-1]}
+        for selector in (0, 1)
+        for matching_type in (0, 1, 2)
+    }
+    records = [
+        (by_danelaw(case.file, spec), TlsaRecord(*spec, data[case.pinned(spec.usage), *spec[1:]])) for spec in SPECS
+    ]
+    compare("openssl", records)
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_openssl_computes_the_same_data_of_keys_and_csrs(key_type: str, cases: dict[tuple[str, str], Case]) -> None:
+    leaf = cases[key_type, "chain"].leaf
+    key = leaf.with_name("leaf-key.pem")
+    csr, public = leaf.with_name("leaf.csr"), leaf.with_name("leaf.pub")
+    output("openssl", "req", "-new", "-key", key, "-subj", "/CN=x", "-out", csr)
+    output("openssl", "pkey", "-in", key, "-pubout", "-outform", "DER", "-out", public)
+    for spec in (spec for spec in SPECS if spec.usage in {1, 3} and spec.selector == 1):
+        theirs = TlsaRecord(*spec, by_openssl(leaf, 1, spec.matching_type))
+        compare("openssl", [(by_danelaw(file, spec), theirs) for file in (key, csr, public)])
+
+
+DANETOOL_CANNOT = [spec for spec in SPECS if spec.matching_type == 0]
+"""It knows no matching type 0: its --hash takes digests alone."""
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_danetool_makes_the_same_records(shape: str, key_type: str, cases: dict[tuple[str, str], Case]) -> None:
+    case = cases[key_type, shape]
+    specs = [spec for spec in SPECS if spec not in DANETOOL_CANNOT]
+    assert len(specs) == 16
+    # It takes the first certificate of a file whatever the usage, so it is given the one that is meant.
+    compare("danetool", [(by_danelaw(case.file, spec), by_danetool(case.pinned(spec.usage), spec)) for spec in specs])
+
+
+def test_danetool_cannot_do_more() -> None:
+    """The list above is true: without a digest it refuses."""
+    argv = ["danetool", "--tlsa-rr", "--host", HOST, "--load-certificate", "/dev/null", "--hash=none"]
+    done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
+    assert done.returncode != 0
+    assert b"invalid hash" in done.stderr
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "backwards"])
+def test_hash_slinger_makes_the_same_records(shape: str, key_type: str, cases: dict[tuple[str, str], Case]) -> None:
+    """All 24; it asks which CA certificate is meant, and the last one needs no answer. It takes no chain backwards."""
+    case = cases[key_type, shape]
+    records = [dane.parse_record(in_tlsa(line)) for line in by_hash_slinger([slinger(case, spec) for spec in SPECS])]
+    compare(
+        "hash-slinger", [(by_danelaw(case.file, spec), record) for spec, record in zip(SPECS, records, strict=True)]
+    )
+
+
+def test_hash_slinger_writes_the_same_generic_form(cases: dict[tuple[str, str], Case]) -> None:
+    case = cases["p256", "chain"]
+    lines = by_hash_slinger([[*slinger(case, spec), "--output", "generic"] for spec in SPECS])
+    for spec, theirs in zip(SPECS, lines, strict=True):
+        ours = printed(case.file, spec, "--format", "generic")
+        assert ours.replace(" 3600 IN ", " IN ") == theirs  # it leaves the TTL to the zone
+
+
+def test_hash_slinger_pins_the_same_intermediate_where_it_is_asked_for(cases: dict[tuple[str, str], Case]) -> None:
+    case = cases["p256", "chain"]
+    spec = RecordSpec(2, 0, 1)
+    (line,) = by_hash_slinger([slinger(case, spec)], answers="n\ny\n")  # not the leaf, but what comes next
+    theirs = dane.parse_record(in_tlsa(line))
+    compare("hash-slinger", [(by_danelaw(case.file, spec, "--ta", "1"), theirs)])
+    assert by_danelaw(case.file, spec) != theirs
+
+
+SLINGER = """
+import io, json, runpy, sys
+runs, answers = json.load(sys.stdin)
+for argv in runs:
+    sys.argv, sys.stdin = ["tlsa", "--create", *argv], io.StringIO(answers)
+    runpy.run_path("/usr/bin/tlsa", run_name="__main__")
+"""
+"""Runs the program itself, many times in one process: to start it takes a third of a second."""
+
+
+def slinger(case: Case, spec: RecordSpec) -> list[str]:
+    """Return the arguments of hash-slinger's tlsa for a record."""
+    usage, selector, matching_type = map(str, spec)
+    options = ["--usage", usage, "--selector", selector, "--mtype", matching_type]
+    return [*options, "--certificate", str(case.file), "--port", "25", HOST]
+
+
+def by_hash_slinger(runs: Sequence[Sequence[str]], answers: str = "n\n" * 9) -> list[str]:
+    """Return the line with the record of each run of hash-slinger's tlsa."""
+    said = output("/usr/bin/python3", "-W", "ignore", "-c", SLINGER, stdin=json.dumps([runs, answers]).encode())
+    lines = [line for line in said.decode().splitlines() if " IN TLSA " in line or " IN TYPE52 " in line]
+    assert len(lines) == len(runs)
+    return lines
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_openssl_computes_the_same_data(spec: RecordSpec, key_type: str, tmp_path: Path) -> None:
-    leaf, intermediate, _ = made(key_type)
-    _, _, pinned = (leaf if spec.usage in {1, 3} else intermediate).write(tmp_path, "pinned")
-    record = dane.tlsa_record(spec, pki.chain_from_der(leaf.chain_der))
-    assert record.data == by_openssl(pinned, spec.selector, spec.matching_type)
-
-
-@pytest.mark.parametrize("key_type", ["p256", "rsa2048"])
-@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.matching_type], ids=str)
-def test_danetool_makes_the_same_record(spec: RecordSpec, key_type: str, tmp_path: Path) -> None:
-    leaf, intermediate, _ = made(key_type)
-    _, _, pinned = (leaf if spec.usage in {1, 3} else intermediate).write(tmp_path, "pinned")
-    assert dane.tlsa_record(spec, pki.chain_from_der(leaf.chain_der)) == by_danetool(pinned, spec)
-
-
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_ldns_dane_makes_the_same_record(spec: RecordSpec, tmp_path: Path) -> None:
-    leaf, _, root = made("p256")
-    chain, _, _ = leaf.write(tmp_path, "leaf")
-    _, _, trusted = root.write(tmp_path, "root")
+def test_ldns_dane_makes_the_same_record(spec: RecordSpec, cases: dict[tuple[str, str], Case]) -> None:
+    case = cases["p256", "chain"]
     # -c takes the chain from a file, so that nobody is asked for anything; -o counts from the chain's end.
-    options: list[str | Path] = ["-n", "-c", chain, "-f", trusted, *(["-o", "1"] if spec.usage in {0, 2} else [])]
-    line = output("ldns-dane", *options, "create", HOST, "25", *map(str, spec))
-    assert dane.parse_record(in_tlsa(line.decode())) == dane.tlsa_record(spec, pki.chain_from_der(leaf.chain_der))
+    top: list[str | Path] = ["-o", "0"] if spec.usage in {0, 2} else []
+    line = output(
+        "ldns-dane", "-n", "-c", case.file, "-f", case.anchors[-1], *top, "create", HOST, "25", *map(str, spec)
+    )
+    compare("ldns-dane", [(by_danelaw(case.file, spec), dane.parse_record(in_tlsa(line.decode())))])
+
+
+def test_a_wrong_digest_is_noticed(cases: dict[tuple[str, str], Case]) -> None:
+    """The twin of all these comparisons: one octet, another part, another certificate or other parameters fail them."""
+    case, spec = cases["p256", "chain"], RecordSpec(3, 1, 1)
+    ours = by_danelaw(case.file, spec)
+    data = by_openssl(case.leaf, 1, 1)
+    compare("openssl", [(ours, TlsaRecord(*spec, data))])
+    wrong = [
+        TlsaRecord(*spec, data[:-1] + bytes([data[-1] ^ 1])),
+        TlsaRecord(*spec, by_openssl(case.leaf, 0, 1)),
+        TlsaRecord(*spec, by_openssl(case.anchors[0], 1, 1)),
+        TlsaRecord(1, 1, 1, data),
+    ]
+    for theirs in wrong:
+        with pytest.raises(AssertionError, match="openssl says"):
+            compare("openssl", [(ours, theirs)])
 
 
 # --- OpenSSL as a DANE client ----------------------------------------------------------------------------------------

@@ -35,12 +35,37 @@ def digest(data: bytes, matching_type: int) -> bytes:
 @pytest.mark.parametrize("spec", ALL_SPECS, ids=str)
 def test_every_combination_takes_the_right_certificate_and_the_right_part_of_it(spec: RecordSpec) -> None:
     leaf, intermediate, root = three()
-    pinned = leaf if spec.usage in {1, 3} else intermediate
+    pinned = leaf if spec.usage in {1, 3} else root
     part = pinned.der if spec.selector == 0 else pinned.spki_der
     expected = TlsaRecord(*spec, digest(part, spec.matching_type))
     assert dane.tlsa_record(spec, chain_of(leaf)) == expected
     shuffled = pki.chain_from_der([leaf.der, root.der, intermediate.der])
     assert dane.tlsa_record(spec, shuffled) == expected
+
+
+@pytest.mark.parametrize("usage", [0, 2])
+def test_each_ca_certificate_above_the_leaf_can_be_pinned_and_no_other(usage: int) -> None:
+    leaf, intermediate, root = three()
+    stranger, namesake = issue("Stranger", ca=True), issue("Root", ca=True)
+    chain = pki.chain_from_der([leaf.der, stranger.der, root.der, intermediate.der, namesake.der])
+    spec = RecordSpec(usage, 0, 0)
+    assert dane.trust_anchors(chain) == (intermediate.der, root.der)
+    assert [dane.tlsa_record(spec, chain, ta=n).data for n in (1, 2, None)] == [intermediate.der, root.der, root.der]
+    assert dane.tlsa_record(spec, chain_of(intermediate), ta=1).data == intermediate.der  # a CA's chain: itself first
+    for wrong in (0, 3, -1):
+        with pytest.raises(InputError, match=r"leaf chains up to 1 CN=Intermediate, 2 CN=Root"):
+            dane.tlsa_record(spec, chain, ta=wrong)
+
+
+def test_what_no_record_can_hold_is_refused() -> None:
+    with pytest.raises(InputError, match=r"would hold 65533 octets.*use a digest"):
+        dane.tlsa_record(RecordSpec(3, 1, 0), spki_der=bytes(65533))
+    assert len(dane.tlsa_record(RecordSpec(3, 1, 0), spki_der=bytes(65532)).data) == 65532
+
+
+def test_generic_data() -> None:
+    """The example of RFC 3597 section 5's form: length in octets, then all of them."""
+    assert dane.generic(TlsaRecord(3, 1, 1, bytes(range(32)))) == f"\\# 35 030101{bytes(range(32)).hex()}"
 
 
 @pytest.mark.parametrize("matching_type", [0, 1, 2])

@@ -246,6 +246,17 @@ def test_the_name_is_the_endpoint_s_and_not_the_address_s(serving: Callable[...,
     assert asked == [HOST]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_is_no_name_to_ask_for(host: str, serving: Callable[..., ssl.SSLContext]) -> None:
+    context, asked = serving(ECDSA), []
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    with Peer(lambda stream, _: shake_hands(stream, context)) as peer:
+        request = ProbeRequest(Endpoint(host, 443, "https"), host, peer.address)
+        (result,) = Handshakes(RunningClock()).probe([request])
+    assert result.chains
+    assert asked == [None]
+
+
 def test_many_requests_keep_their_order(serving: Callable[..., ssl.SSLContext]) -> None:
     context, wanted = serving(ECDSA), 10
     with Peer(lambda stream, _: shake_hands(stream, context)) as peer:

@@ -49,13 +49,41 @@ def parser() -> argparse.ArgumentParser:
     )
     revoke.add_argument("--yes", action="store_true", help="also one that is live; its renewal is due at once then")
 
-    tlsa = commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key or CSR")
-    tlsa.add_argument("sources", nargs="+", metavar="SOURCE", help="a PEM or DER file, or - for standard input")
+    _add_tlsa(
+        commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key, CSR or live host:port")
+    )
+    return top
+
+
+def _add_tlsa(tlsa: argparse.ArgumentParser) -> None:
     tlsa.add_argument(
-        "--record", action="append", metavar='"3 1 1"', help='usage, selector, matching type; default "3 1 1"'
+        "sources", nargs="+", metavar="SOURCE", help="a PEM or DER file, - for standard input, or a live HOST:PORT"
     )
     tlsa.add_argument(
-        "--endpoint", metavar="HOST:PORT", default=None, help="for the owner name; default: a bare record"
+        "--record",
+        action="append",
+        metavar='"3 1 1"',
+        help='usage, selector, matching type; default "3 1 1"; repeatable',
+    )
+    tlsa.add_argument(
+        "--endpoint", metavar="HOST:PORT", help="for the owner name; default: the live source's, or a bare record"
     )
     tlsa.add_argument("--ttl", type=int, default=3600, metavar="SECONDS", help="default: 3600")
-    return top
+    tlsa.add_argument(
+        "--format", choices=["zone", "generic", "nsupdate", "json"], help="default: zone; generic is RFC 3597's TYPE52"
+    )
+    tlsa.add_argument(
+        "--ta",
+        type=int,
+        metavar="N",
+        help="for usages 0 and 2, the CA certificate: 1 issued the leaf; default: topmost",
+    )
+    tlsa.add_argument("--password-file", metavar="FILE", help="its first line opens encrypted private keys")
+    tlsa.add_argument(
+        "--protocol",
+        choices=["smtp", "smtps", "imap", "imaps", "pop3", "pop3s", "https", "tls"],
+        help="how TLS starts at a live source; default: by its port",
+    )
+    tlsa.add_argument(
+        "--name", metavar="NAME", help="the name that a live source is asked for (SNI); default: its host"
+    )

@@ -6,14 +6,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from danelaw.cli.files import read_file
 from danelaw.cli.terminal import write_line
-from danelaw.config import Config, load
 from danelaw.errors import ConfigError, DanelawError, InputError, LeaseHeld, Stopped
 from danelaw.run.rings import Around, Event, nothing
+
+if TYPE_CHECKING:
+    from danelaw.config import Config  # start-up: `tlsa` of files reads no config
 
 Json = dict[str, Any]
 
@@ -67,7 +69,8 @@ def _stopping(signum: int, frame: FrameType | None) -> None:
     del signum, frame
 
 
-def _config(arguments: argparse.Namespace) -> Config:
+def _config(arguments: argparse.Namespace) -> "Config":
+    from danelaw.config import load  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
 
     config = load(arguments.config, survey())
@@ -204,7 +207,7 @@ def _revoke(arguments: argparse.Namespace, around: Around) -> int:
 
     if (arguments.name is None) == (arguments.cert is None):
         raise InputError("revoke takes the NAME of a certificate, or --cert FILE")
-    chain = parse_chain(_read(arguments.cert)) if arguments.cert else None
+    chain = parse_chain(read_file(arguments.cert)) if arguments.cert else None
     config = _config(arguments)
     with opened(config, _listener(arguments), around=around) as world:
         done = revoke(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
@@ -221,54 +224,10 @@ def _revoke(arguments: argparse.Namespace, around: Around) -> int:
 
 
 def _tlsa(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.tlsa import tlsa  # noqa: PLC0415 (start-up)
+
     del around  # it has no world
-    from danelaw import dane, pki  # noqa: PLC0415 (start-up)
-    from danelaw.names import BadName, a_label, parse_host_port  # noqa: PLC0415 (start-up)
-
-    owner = ""
-    if arguments.endpoint:
-        try:
-            host, port = parse_host_port(arguments.endpoint)
-            owner = f"_{port}._tcp.{a_label(host)}."
-        except BadName as error:
-            raise InputError(f"--endpoint: {error}") from error
-    specs = [dane.parse_spec(text) for text in arguments.record or ["3 1 1"]]
-    found = []
-    for source_name in arguments.sources:
-        source = pki.load_source(_read(source_name))
-        for spec in specs:
-            try:
-                record = dane.tlsa_record(spec, chain=source.chain, spki_der=source.spki_der)
-            except InputError as error:
-                raise InputError(f"{source_name}: {error}") from error
-            found.append({"source": source_name, "owner": owner, "ttl": arguments.ttl, "record": str(record)})
-    _print(
-        arguments,
-        {"schema": 1, "records": found},
-        lambda value: [
-            f"{row['owner']} {row['ttl']} IN TLSA {row['record']}" if row["owner"] else row["record"]
-            for row in value["records"]
-        ],
-    )
-    return 0
-
-
-LARGEST = 1 << 20
-"""Bytes of a file that a person points at; chains and keys are far smaller."""
-
-
-def _read(name: str) -> bytes:
-    try:
-        if name == "-":
-            data = sys.stdin.buffer.read(LARGEST + 1)
-        else:
-            with Path(name).open("rb") as file:
-                data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"{name}: {error.strerror}; give a PEM or DER file") from error
-    if len(data) > LARGEST:
-        raise InputError(f"{name}: larger than {LARGEST} bytes; give a PEM or DER file")
-    return data
+    return tlsa(arguments)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {

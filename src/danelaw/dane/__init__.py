@@ -11,16 +11,26 @@ a sender understands. A record that does not match is an answer here, never an e
 """
 
 from danelaw.dane.matching import accepts, covers, matches, name_matches
-from danelaw.dane.tlsa import parse_record, parse_spec, tlsa_record, usable, zone_line
+from danelaw.dane.tlsa import (
+    generic,
+    parse_record,
+    parse_spec,
+    tlsa_record,
+    trust_anchors,
+    usable,
+    zone_line,
+)
 
 __all__ = [
     "accepts",
     "covers",
+    "generic",
     "matches",
     "name_matches",
     "parse_record",
     "parse_spec",
     "tlsa_record",
+    "trust_anchors",
     "usable",
     "zone_line",
 ]

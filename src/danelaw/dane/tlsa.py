@@ -39,12 +39,14 @@ def select(certificate_der: bytes, selector: int) -> bytes:
     return certificate_der if selector == 0 else pki.spki_of_certificate(certificate_der)
 
 
-def tlsa_record(spec: RecordSpec, chain: Chain | None = None, spki_der: bytes | None = None) -> TlsaRecord:
+def tlsa_record(
+    spec: RecordSpec, chain: Chain | None = None, spki_der: bytes | None = None, *, ta: int | None = None
+) -> TlsaRecord:
     """Return the TLSA record of a chain, or of a bare key where there is no chain.
 
-    Usages 1 and 3 take the leaf. Usages 0 and 2 take the CA certificate that issued it, found by its signature among
-    the chain's others, or the first certificate where that is a CA's itself. Raises `InputError` where the parameters
-    are unknown, the source has no such certificate, or there is nothing at all.
+    Usages 1 and 3 take the leaf. Usages 0 and 2 take one of its `trust_anchors`: number ``ta``, counted from 1, by
+    default the last, which is the topmost CA certificate that the leaf chains up to. Raises `InputError` where the
+    parameters are unknown, the source has no such certificate, there is nothing at all, or too much for a record.
     """
     if not (0 <= spec.usage <= 3 and spec.selector in {0, 1} and spec.matching_type in {0, 1, 2}):
         raise InputError(f"found TLSA parameters {spec}; expected usage 0 to 3, selector 0 or 1, matching type 0 to 2")
@@ -53,8 +55,27 @@ def tlsa_record(spec: RecordSpec, chain: Chain | None = None, spki_der: bytes | 
     elif spec.usage in {1, 3}:
         selected = chain.leaf_der if spec.selector == 0 else chain.spki_der
     else:
-        selected = select(_issuing_ca(spec, chain), spec.selector)
-    return TlsaRecord(*spec, association(selected, spec.matching_type))
+        selected = select(_trust_anchor(spec, chain, ta), spec.selector)
+    data = association(selected, spec.matching_type)
+    if len(data) > MAX_DATA:
+        raise InputError(f"a TLSA record {spec} would hold {len(data)} octets, and DNS takes {MAX_DATA}; use a digest")
+    return TlsaRecord(*spec, data)
+
+
+def trust_anchors(chain: Chain) -> tuple[bytes, ...]:
+    """Return the CA certificates that records of usages 0 and 2 can pin, DER, the nearest to the leaf first.
+
+    They are those that the leaf chains up to by signatures (RFC 7671 section 5.2: the server presents them with it),
+    and where the first certificate is a CA's own, that one before them.
+    """
+    above = pki.issuers(chain.certificates_der, chain.names)
+    return (chain.leaf_der, *above) if pki.is_ca(chain.leaf_der) else above
+
+
+def generic(record: TlsaRecord) -> str:
+    r"""Return a record's data for software that does not know TLSA (RFC 3597 section 5): ``\# 35 030101…``."""
+    rdata = bytes(record.spec) + record.data
+    return f"\\# {len(rdata)} {rdata.hex()}"
 
 
 def zone_line(owner: str, ttl: int, record: TlsaRecord) -> str:
@@ -122,13 +143,14 @@ def _bare_key(spec: RecordSpec, spki_der: bytes | None) -> bytes:
     return spki_der
 
 
-def _issuing_ca(spec: RecordSpec, chain: Chain) -> bytes:
-    if pki.is_ca(chain.leaf_der):
-        return chain.leaf_der
-    for certificate_der in chain.certificates_der[1:]:
-        if pki.is_ca(certificate_der) and pki.is_issued_by(chain.leaf_der, certificate_der):
-            return certificate_der
-    raise InputError(
-        f"a TLSA record {spec} (usage {spec.usage}) pins the CA certificate that issued the first one; "
-        f"found none among the {len(chain.certificates_der)} given: add it to the chain"
-    )
+def _trust_anchor(spec: RecordSpec, chain: Chain, ta: int | None) -> bytes:
+    found = trust_anchors(chain)
+    if not found:
+        raise InputError(
+            f"a TLSA record {spec} (usage {spec.usage}) pins a CA certificate that the first one chains up to; "
+            f"found none among the {len(chain.certificates_der)} given: add it to the chain"
+        )
+    if ta is not None and not 1 <= ta <= len(found):
+        listed = ", ".join(f"{number} {pki.subject_text(one)}" for number, one in enumerate(found, 1))
+        raise InputError(f"found no CA certificate number {ta}; the leaf chains up to {listed}")
+    return found[(ta or len(found)) - 1]

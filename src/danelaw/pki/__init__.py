@@ -4,17 +4,26 @@ What it prevents: a TLSA digest over anything but the bytes that were signed, a 
 down, and a private key that travels further than its public half needs.
 """
 
-from danelaw.pki.chain import cert_pem, chain_from_der, chain_pem, load, parse_chain, spki_of_certificate
+from danelaw.pki.chain import (
+    cert_pem,
+    chain_from_der,
+    chain_pem,
+    load,
+    parse_chain,
+    spki_of_certificate,
+    subject_text,
+)
 from danelaw.pki.csr import SUBJECT_FIELDS, CsrContents, csr_builder, csr_names, lone_common_name, read_csr
 from danelaw.pki.keys import check_public_key, load_public_key, spki_of_csr, spki_of_public_key
 from danelaw.pki.path import is_ca, is_issued_by, is_signed_by, is_valid_at, issuers
 from danelaw.pki.private import MAX_PASSWORD_BYTES, Opened, open_private_key, password_line, what_is_found
-from danelaw.pki.source import Source, load_source
+from danelaw.pki.source import EncryptedKey, Source, load_source, load_sources
 
 __all__ = [
     "MAX_PASSWORD_BYTES",
     "SUBJECT_FIELDS",
     "CsrContents",
+    "EncryptedKey",
     "Opened",
     "Source",
     "cert_pem",
@@ -31,6 +40,7 @@ __all__ = [
     "load",
     "load_public_key",
     "load_source",
+    "load_sources",
     "lone_common_name",
     "open_private_key",
     "parse_chain",
@@ -39,5 +49,6 @@ __all__ = [
     "spki_of_certificate",
     "spki_of_csr",
     "spki_of_public_key",
+    "subject_text",
     "what_is_found",
 ]

@@ -100,6 +100,17 @@ def load(certificate_der: bytes) -> x509.Certificate | None:
             return None
 
 
+def subject_text(certificate_der: bytes) -> str:
+    """Return a certificate's subject for people, short and printable, or what it is where it has none."""
+    certificate = load(certificate_der)
+    try:
+        text = certificate.subject.rfc4514_string() if certificate is not None else ""
+    except ValueError:
+        text = ""
+    shown = text if len(text) <= 120 else f"{text[:117]}…"
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown) or "a certificate without a subject"
+
+
 def _which(number: int) -> str:
     return "the first certificate" if number == 1 else f"certificate {number} of the chain"
 

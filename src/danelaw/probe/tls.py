@@ -7,6 +7,7 @@ from OpenSSL import SSL, crypto
 
 from danelaw.errors import Refused
 from danelaw.model import KeyAlgorithm
+from danelaw.names import is_address
 
 # TLS signature schemes by the server key that makes them (RFC 8446 section 4.2.3). SHA-1 is for TLS 1.2 servers alone
 # that know nothing better.
@@ -78,9 +79,13 @@ def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
 
 
 def connection(made: SSL.Context, socket: Any, host: str) -> SSL.Connection:
-    """Return a client connection over a connected socket; SNI is the TLSA base domain (RFC 7671 section 10.2)."""
+    """Return a client connection over a connected socket; SNI is the TLSA base domain (RFC 7671 section 10.2).
+
+    A host that is an address has no name to ask for (RFC 6066 section 3).
+    """
     client = SSL.Connection(made, socket)
-    client.set_tlsext_host_name(host.encode("ascii"))
+    if not is_address(host):
+        client.set_tlsext_host_name(host.encode("ascii"))
     client.set_connect_state()
     return client
 

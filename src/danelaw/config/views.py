@@ -1,0 +1,65 @@
+"""The tables of the config that say how the outside is seen, by themselves: for commands that need no more of it."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from danelaw.config import files
+from danelaw.config.sections import read_authoritative, read_connect, read_resolver
+from danelaw.config.table import Report, Spot, Table
+from danelaw.errors import ConfigError
+from danelaw.model import ResolverSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """``[resolver]``, ``[connect]`` and ``[authoritative]``, as `danelaw.config.Config` has them."""
+
+    resolver: ResolverSpec
+    connect: Mapping[str, str]
+    authoritative: Mapping[str, tuple[str, ...]]
+
+
+def load_views(path: str) -> Views:
+    """Return these tables of the config in a file and the conf.d beside it; whatever else it holds is not looked at.
+
+    Raises `ConfigError` where a file cannot be read or parsed, or one of the tables has a fault.
+    """
+    report = Report()
+    found: dict[str, Table] = {}
+    for each in _paths(report, path):
+        top = Table(report, Spot(each, ""), _contents(report, each))
+        for section in ("resolver", "connect", "authoritative"):
+            table = top.table(section, f"[{section}]")
+            if table is not None and section in found:
+                top.problem(section, f"a table that {found[section].spot.file} has too", "one file for each table")
+            elif table is not None:
+                found[section] = table
+    folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - as `danelaw.config.load` has it
+    views = Views(
+        read_resolver(found["resolver"], folder) if "resolver" in found else ResolverSpec(),
+        read_connect(found["connect"]) if "connect" in found else {},
+        read_authoritative(found["authoritative"]) if "authoritative" in found else {},
+    )
+    if report.problems:
+        raise ConfigError(report.problems)
+    return views
+
+
+def _paths(report: Report, path: str) -> tuple[str, ...]:
+    try:
+        return files.paths(path)
+    except (OSError, ValueError) as error:
+        report.problem(Spot(path, ""), f"conf.d beside it: {error}", "a folder that can be listed")
+        return ()
+
+
+def _contents(report: Report, path: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(files.read(path).decode())
+    except OSError as error:
+        report.problem(Spot(path, ""), error.strerror or str(error), "a config file, or another one with --config")
+    except (ValueError, RecursionError) as error:
+        report.problem(Spot(path, ""), str(error)[:200], "TOML (https://toml.io)")
+    return {}
