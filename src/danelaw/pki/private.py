@@ -97,9 +97,9 @@ def open_private_key(data: bytes, password: bytes | None = None, *, whole: bool 
             "or write the key without one: openssl pkey -in OLD -out NEW"
         )
     if not locked:
-        _refuse_odd_forms(block)
+        refuse_odd_forms(block)
     elif label == "ENCRYPTED PRIVATE KEY":
-        _refuse_endless_derivation(block)
+        refuse_endless_derivation(block)
     key = password if locked else None
     private = _load(block, key, whole=False)
     spki_der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -182,7 +182,7 @@ def _load(block: bytes, password: bytes | None, *, whole: bool) -> PrivateKey:
     raise InputError(f"found a private key that cannot be read; {EXPECTED}: restore it from a backup")
 
 
-def _refuse_odd_forms(block: bytes) -> None:
+def refuse_odd_forms(block: bytes) -> None:
     """Refuse what `cryptography` would read as a simpler key than it is: RSASSA-PSS, and curves by their parameters."""
     try:
         read = pem.blocks(block)
@@ -203,7 +203,7 @@ def _refuse_odd_forms(block: bytes) -> None:
         raise InputError(EXPLICIT_CURVE)
 
 
-def _refuse_endless_derivation(block: bytes) -> None:
+def refuse_endless_derivation(block: bytes) -> None:
     """Refuse a key whose password would be worked on for hours, or with all memory (RFC 8018 appendix A, RFC 7914)."""
     try:
         whole = der.sequence(pem.blocks(block)[0].der)

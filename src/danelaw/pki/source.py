@@ -5,20 +5,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_private_key,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from danelaw.errors import InputError
 from danelaw.model import Chain
 from danelaw.pki import der, pem
 from danelaw.pki.chain import CERTIFICATE_LABELS, strict_chain
-from danelaw.pki.keys import load_public_key, spki_of_csr
+from danelaw.pki.keys import load_public_key, quiet, spki_of_csr
 from danelaw.pki.path import is_ca, is_issued_by, issuers
+from danelaw.pki.private import refuse_endless_derivation, refuse_odd_forms
 
 SourceKind = Literal["certificate", "chain", "CSR", "public key", "private key"]
 _PRIVATE = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
@@ -73,7 +69,7 @@ def _from_pem(blocks: list[pem.Block], password: bytes | None) -> tuple[Source, 
             load_public_key(block.der)
             source = Source("public key", block.der)
         elif block.label in _PRIVATE:
-            source = _private_key(block.text, password, is_pem=True)
+            source = _private_key(block.text, password)
         if source is not None:
             found.setdefault(source.spki_der, source)
     if found:
@@ -93,12 +89,13 @@ def _from_der(data: bytes, password: bytes | None) -> tuple[Source, ...]:
         return _certificates([data])
     if _is(der.csr_spki, data):
         return (Source("CSR", spki_of_csr(data)),)
-    if _is(der.key_algorithm, data):
+    label = _private_label(outer)
+    if label != "ENCRYPTED PRIVATE KEY" and _is(der.key_algorithm, data):  # they begin alike
         load_public_key(data)
         return (Source("public key", data),)
     if container := _container(outer):
         raise InputError(container)
-    return (_private_key(data, password, is_pem=False),)
+    return (_private_key(pem.encode(label, data).encode(), password),)
 
 
 def _certificates(certificates_der: Sequence[bytes]) -> tuple[Source, ...]:
@@ -126,27 +123,49 @@ def _leaves(certificates_der: Sequence[bytes]) -> Sequence[bytes]:
     return [one for one in ends if not is_ca(one)] or ends[:1] or certificates_der[:1]
 
 
-def _private_key(data: bytes, password: bytes | None, *, is_pem: bool) -> Source:
-    load = load_pem_private_key if is_pem else load_der_private_key
+def _private_key(block: bytes, password: bytes | None) -> Source:
+    """Take the public half of a private key, given as PEM.
+
+    "from None" everywhere: nothing of a private key may reach an error's text.
+    """
     try:
-        public = load(data, password=None).public_key()
+        refuse_odd_forms(block)
+    except InputError as error:
+        raise InputError(f"{error}; or give its public half (openssl pkey -pubout)") from None
+    try:
+        with quiet():
+            public = load_pem_private_key(block, password=None).public_key()
     except TypeError:  # how cryptography says that a password is missing
-        public = _opened(load, data, password)
+        public = _opened(block, password)
     except (ValueError, UnsupportedAlgorithm):
-        # "from None": nothing of a private key may reach an error's text.
         raise InputError("found something that cannot be read; expected a certificate, a CSR or a key") from None
     return Source("private key", public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-def _opened(load: Callable[..., PrivateKeyTypes], data: bytes, password: bytes | None) -> PublicKeyTypes:
+def _opened(block: bytes, password: bytes | None) -> PublicKeyTypes:
     if password is None:
         raise EncryptedKey(
             "found a private key that is encrypted; give its password, or its public half (openssl pkey -pubout)"
         )
+    refuse_endless_derivation(block)
     try:
-        return load(data, password=password).public_key()
+        with quiet():
+            return load_pem_private_key(block, password=password).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise EncryptedKey("found a private key that is encrypted and that the password given does not open") from None
+
+
+def _private_label(outer: der.Element) -> str:
+    """Return the PEM label that a private key in DER would have, by the outline of what is in it."""
+    try:
+        tags = [each.tag for each in der.children(outer)[:2]]
+    except ValueError:
+        tags = []
+    if tags == [der.INTEGER, der.INTEGER]:
+        return "RSA PRIVATE KEY"
+    if tags == [der.INTEGER, der.OCTET_STRING]:
+        return "EC PRIVATE KEY"
+    return "ENCRYPTED PRIVATE KEY" if tags == [der.SEQUENCE, der.OCTET_STRING] else "PRIVATE KEY"
 
 
 def _container(outer: der.Element) -> str | None:

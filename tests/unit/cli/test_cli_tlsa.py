@@ -157,6 +157,40 @@ def test_an_encrypted_key_is_opened_by_its_password_alone(run: Runs, form: seria
     assert "nowhere: No such file" in run.refused(key, "--password-file", "nowhere")
 
 
+def openssl(*argv: str) -> bytes:
+    return subprocess.run(["openssl", *argv], capture_output=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048", "-out"],
+        ["ecparam", "-name", "prime256v1", "-genkey", "-param_enc", "explicit", "-noout", "-out"],
+    ],
+    ids=["RSASSA-PSS", "explicit curve"],
+)
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_a_key_that_would_be_taken_for_a_simpler_one_is_refused_and_its_public_half_is_not(
+    run: Runs, argv: list[str], form: str
+) -> None:
+    """Their SPKI is not that of the plain key over the same numbers: the digest would be another one."""
+    openssl(*argv, "made.pem")
+    openssl("pkey", "-in", "made.pem", "-outform", form, "-out", "key")
+    assert "openssl pkey -pubout" in run.refused("key")
+    public = openssl("pkey", "-in", "key", "-inform", form, "-pubout", "-outform", "DER")
+    assert run(run.file("public", public)).out == f"3 1 1 {sha256(public)}\n"
+
+
+def test_a_password_that_would_be_tried_for_hours_is_refused(run: Runs) -> None:
+    run.file("plain.pem", LEAF.key_pem)
+    made = openssl("pkcs8", "-topk8", "-in", "plain.pem", "-outform", "DER", "-scrypt", "-passout", "pass:x")
+    endless = made.replace(bytes.fromhex("020108020101"), bytes.fromhex("02017f02017f"))  # scrypt's r and p
+    assert endless != made
+    password = run.file("password", b"x")
+    assert run(run.file("made.der", made), "--password-file", password).out == f"3 1 1 {sha256(LEAF.spki_der)}\n"
+    assert "hours" in run.refused(run.file("endless.der", endless), "--password-file", password)
+
+
 def test_a_password_that_is_not_needed_does_no_harm(run: Runs) -> None:
     key, password = run.file("key.pem", LEAF.key_pem), run.file("password", b"x")
     assert run(key, "--password-file", password).out == run(key).out
