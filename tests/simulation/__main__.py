@@ -1,11 +1,11 @@
-"""``python -m simulation --seeds N --first K [--kind KIND] [--verbose]``: play histories, and say how they went."""
+"""``python -m simulation --seeds N --first K [--kind KIND] [--certificates 2] [--verbose]``: play histories."""
 
 import argparse
 import sys
 import time
 from collections import Counter
 
-from simulation.scenarios import KINDS
+from simulation.scenarios import KINDS, PAIRS
 from simulation.simulation import simulate
 
 
@@ -13,7 +13,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many histories")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--kind", choices=KINDS, help="one kind of beginning only")
+    parser.add_argument("--kind", choices=(*KINDS, *PAIRS), help="one kind of beginning only")
+    parser.add_argument("--certificates", type=int, choices=(1, 2), default=1, help="2: RSA beside ECDSA")
     parser.add_argument("--verbose", action="store_true", help="print every step as it happens")
     options = parser.parse_args()
     started = time.perf_counter()
@@ -21,7 +22,7 @@ def main() -> int:
     faults: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     for seed in range(options.first, options.first + options.seeds):
-        report = simulate(seed, options.kind, verbose=options.verbose)
+        report = simulate(seed, options.kind, certificates=options.certificates, verbose=options.verbose)
         totals.update(runs=report.runs, crashes=report.crashes, steps=report.steps, checks=report.checks)
         totals.update(certificates=report.renewals, days=round(report.days), broken=bool(report.violations))
         faults.update(report.faults)

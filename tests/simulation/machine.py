@@ -17,10 +17,14 @@ NAME = "mx1"
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds: some parts of a chain; the chain itself, so that a service can read it."""
+    """What a file holds: some parts of a chain; the chain itself, so that a service can read it.
+
+    ``broken``: a config test that finds it fails.
+    """
 
     chain: Chain
     parts: tuple[str, ...]
+    broken: bool = False
 
     @property
     def sha256(self) -> str:
@@ -54,6 +58,8 @@ class SimHost:
         self._spare = spare
         self._addresses = addresses
         self.disk = Disk()
+        self.breaks = 0.0
+        """How often a generation is staged whose files break the config test of what reads them."""
         self.commands: dict[tuple[str, ...], Callable[[], None]] = {}
         self.taken: dict[str, KeyFact] = {}
 
@@ -89,7 +95,8 @@ class SimHost:
         if (deployment.id, 0) not in self.disk.generations:
             standing = {f.path: self.disk.paths[f.path] for f in deployment.files if f.path in self.disk.paths}
             self.disk.generations[deployment.id, 0] = standing
-        self.disk.generations[deployment.id, n] = {f.path: Content(chain, f.parts) for f in deployment.files}
+        broken = bool(self.breaks) and self._faults.strikes("a file breaks the config test", self.breaks)
+        self.disk.generations[deployment.id, n] = {f.path: Content(chain, f.parts, broken) for f in deployment.files}
         return self.generation(deployment, n)
 
     def generation(self, deployment: Deployment, n: int) -> Generation:

@@ -4,19 +4,23 @@ This is the one place where danelaw's own functions are replaced. Most mutants b
 would otherwise refuse the step (`UnsafePlan`): what is shown is that the *senders* notice, whom nobody can blind.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 from danelaw import lifecycle
-from danelaw.lifecycle import gate, records, steps
+from danelaw.lifecycle import gate, records, reloads, steps
 from danelaw.lifecycle.sight import latest_rows
 from danelaw.model import Fact, Facts, OwnerLook
 from danelaw.run import act, look, prove
+
+predicting = import_module("danelaw.lifecycle.predict")
+"""The module: the package gives its name to the function."""
 
 Replacement = tuple[ModuleType | type, str, Callable[..., Any]]
 
@@ -102,7 +106,33 @@ def believe_the_reload() -> list[Replacement]:
     return [BLIND, (act, "prove", proven), (prove, "prove", proven)]
 
 
-MUTANTS: Mapping[str, Callable[[], list[Replacement]]] = {
+def one_algorithm_goes_live() -> list[Replacement]:
+    """Ask of RSA chains alone whether they may go live."""
+    real = gate.go_live
+
+    def go_live(facts: Facts, desired: Any, owner: str, chain: Any, now: datetime) -> Any:
+        return real(facts, desired, owner, chain, now) if chain is None or chain.algorithm == "rsa" else []
+
+    return [BLIND, (steps, "go_live", go_live)]
+
+
+def one_algorithm_is_seen() -> list[Replacement]:
+    """Change records with the RSA chains alone in view."""
+    real = records.live_at
+
+    def live_at(*args: Any) -> records.Live:
+        live = real(*args)
+        return replace(live, chains=tuple(each for each in live.chains if each[1].algorithm == "rsa"))
+
+    return [BLIND, (records, "live_at", live_at)]
+
+
+def mark_what_was_not_reloaded() -> list[Replacement]:
+    """Take a reload of one shared service for the reload of everything that shares it."""
+    return [(act, "reloaded_too", reloads.failed_too), (predicting, "reloaded_too", reloads.failed_too)]
+
+
+MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
     "no wait": no_wait,
     "withdraw first": withdraw_first,
     "the TTL of the wrong RRset": new_ttl,
@@ -111,6 +141,14 @@ MUTANTS: Mapping[str, Callable[[], list[Replacement]]] = {
     "forget what stood before": no_history,
     "believe the reload": believe_the_reload,
 }
+
+
+PAIR_MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
+    "one algorithm goes live unasked": one_algorithm_goes_live,
+    "one algorithm is not seen": one_algorithm_is_seen,
+    "mark what was not reloaded": mark_what_was_not_reloaded,
+}
+"""Those that take two certificates to be wrong."""
 
 
 @contextmanager

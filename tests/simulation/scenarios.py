@@ -35,8 +35,15 @@ from simulation.services import Service, SimProber
 from simulation.timeline import START, SimChance, SimClock, Timeline
 from simulation.zone import NameServer, Records, SimDnsView, SimPublisher, Zone
 
-Kind = Literal["migration", "first", "kept", "broken", "newkey", "meddled"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Single = Literal["migration", "first", "kept", "broken", "newkey", "meddled"]
+"""One certificate: how it begins."""
+
+Pair = Literal["beside", "both", "both first"]
+"""RSA and ECDSA (`pairs`): the second is put beside the first; both are kept; both are new."""
+
+Kind = Single | Pair
+KINDS: tuple[Single, ...] = get_args(Single)
+PAIRS: tuple[Pair, ...] = get_args(Pair)
 
 HOST = "mail.example.org"
 NAMES = (HOST, "www.example.org")
@@ -64,7 +71,7 @@ class World:
     prober: SimProber
     authority: SimAuthority
     mint: Mint
-    key: SimKey
+    keys: dict[str, SimKey]
     expected_foreign: dict[str, set[TlsaRecord]]
     prunable: Callable[[TlsaRecord], bool]
     meddling: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
@@ -77,6 +84,11 @@ class World:
     @property
     def spec(self) -> CertificateSpec:
         return self.desired.certificates[0]
+
+    def presented_for(self, certificate: str, service: Service) -> list[str]:
+        """Return the leaves that a service presents, of two certificates those of one's key algorithm."""
+        algorithm = self.keys[certificate].algorithm if len(self.keys) > 1 else None
+        return [chain.leaf_sha256 for chain in service.presents if algorithm in {None, chain.algorithm}]
 
     def rings(self, life: Life) -> Rings:
         """Start a process: everything that it holds dies with it, the store's file and the world stay."""
@@ -96,14 +108,14 @@ class World:
         )
 
 
-def build(seed: int, kind: Kind | None = None) -> World:
+def build(seed: int, kind: Single | None = None) -> World:
     """Draw a world. The same seed gives the same world and, on the same code, the same history."""
     rng = Random(seed)  # noqa: S311 (nothing secret)
     begins = rng.choice(KINDS) if kind is None else kind
     timeline = Timeline()
     calm_from = START + timedelta(days=DAYS - CALM_DAYS)
-    faults = Faults(_fork(rng), timeline, rng.choice((0.0, 0.3, 0.7, 1.5)), calm_from)
-    mint = Mint(_fork(rng))
+    faults = Faults(fork(rng), timeline, rng.choice((0.0, 0.3, 0.7, 1.5)), calm_from)
+    mint = Mint(fork(rng))
     algorithm: KeyAlgorithm = rng.choice(("ecdsa", "rsa"))
     own, other = pooled_key(1, algorithm), pooled_key(2, rng.choice(("ecdsa", "rsa")))
     adopted = begins != "newkey" and (begins != "first" or rng.random() < 0.7)
@@ -113,10 +125,10 @@ def build(seed: int, kind: Kind | None = None) -> World:
     lifetime = timedelta(days=rng.choice((90, 90, 90, 64, 47)))
     old = mint.chain(own, NAMES, START - timedelta(days=rng.randrange(20, 60)), timedelta(days=90))
 
-    host = SimHost(_fork(rng), timeline, faults, {"/etc/ssl/key.pem": own}, key, frozenset(addresses))
+    host = SimHost(fork(rng), timeline, faults, {"/etc/ssl/key.pem": own}, key, frozenset(addresses))
     web = WebServer(faults)
     hidden = rng.random() < 0.3
-    zone = Zone(_fork(rng), timeline, faults, _servers(rng, hidden=hidden), hidden=hidden)
+    zone = Zone(fork(rng), timeline, faults, name_servers(rng, hidden=hidden), hidden=hidden)
     before = _before(begins, rng, old, own, other)
     desired, foreign, prunable = _desired(begins, rng, endpoints, before, adopted=adopted)
     ttl = rng.choice((60, 300, 3600, 86400))
@@ -127,37 +139,37 @@ def build(seed: int, kind: Kind | None = None) -> World:
     _commands(desired, host, web, services)
     world = World(
         kind=begins,
-        rng=_fork(rng),
+        rng=fork(rng),
         timeline=timeline,
         faults=faults,
         desired=desired,
         zone=zone,
-        dns=SimDnsView(zone, _fork(rng), timeline, faults, addresses, caching=rng.random() < 0.3),
-        publisher=SimPublisher(zone, _fork(rng), timeline, faults),
+        dns=SimDnsView(zone, fork(rng), timeline, faults, addresses, caching=rng.random() < 0.3),
+        publisher=SimPublisher(zone, fork(rng), timeline, faults),
         host=host,
         web=web,
         services=services,
-        prober=SimProber(_fork(rng), timeline, faults, services),
-        authority=SimAuthority(_fork(rng), timeline, faults, mint, lifetime),
+        prober=SimProber(fork(rng), timeline, faults, services),
+        authority=SimAuthority(fork(rng), timeline, faults, mint, lifetime),
         mint=mint,
-        key=key,
+        keys={CERTIFICATE: key},
         expected_foreign={endpoint.owner: set(foreign) for endpoint in endpoints},
         prunable=prunable,
     )
     if rng.random() < 0.35:
         world.publisher.closed_until = START + timedelta(days=rng.uniform(0.2, 4))
     if faults.intensity:
-        _misfortunes(world, rng)
+        misfortunes(world, rng)
     if begins == "meddled":
-        _meddling(world, rng)
+        meddling(world, rng)
     return world
 
 
-def _fork(rng: Random) -> Random:
+def fork(rng: Random) -> Random:
     return Random(rng.getrandbits(64))  # noqa: S311 (nothing secret)
 
 
-def _servers(rng: Random, *, hidden: bool) -> list[NameServer]:
+def name_servers(rng: Random, *, hidden: bool) -> list[NameServer]:
     """Draw a primary and its secondaries; the first is the one that takes updates, and no NS names it where hidden."""
     all_capped = rng.choice((60, 600)) if hidden and rng.random() < 0.5 else None
     servers = [NameServer("192.0.2.53", (0, 0))]
@@ -169,7 +181,7 @@ def _servers(rng: Random, *, hidden: bool) -> list[NameServer]:
     return servers
 
 
-def _before(kind: Kind, rng: Random, old: Chain, own: SimKey, other: SimKey) -> Records:
+def _before(kind: Single, rng: Random, old: Chain, own: SimKey, other: SimKey) -> Records:
     """Return the RRset that stands on the first day."""
     of_certificate = dane.tlsa_record(CERT_256, old)
     of_key = dane.tlsa_record(SPKI_256, spki_der=own.spki_der)
@@ -189,7 +201,7 @@ def _before(kind: Kind, rng: Random, old: Chain, own: SimKey, other: SimKey) -> 
 
 
 def _desired(
-    kind: Kind, rng: Random, endpoints: list[Endpoint], before: Records, *, adopted: bool
+    kind: Single, rng: Random, endpoints: list[Endpoint], before: Records, *, adopted: bool
 ) -> tuple[Desired, Records, Callable[[TlsaRecord], bool]]:
     """Draw the config; return it with the foreign records that must stay, and which may be pruned."""
     prune: bool | tuple[TlsaRecord, ...] = kind == "migration" or (kind != "kept" and rng.choice((True, False, before)))
@@ -261,7 +273,7 @@ def _services(
             host.disk.paths.update({file.path: Content(old, file.parts) for file in deployment.files})
         path = next(file.path for file in deployment.files if "cert" in file.parts)
         services.extend(
-            Service(_fork(rng), timeline, faults, host.disk, endpoint, address, path)
+            Service(fork(rng), timeline, faults, host.disk, endpoint, address, (path,))
             for endpoint in deployment.endpoints
             for address in addresses
         )
@@ -280,17 +292,17 @@ def _commands(desired: Desired, host: SimHost, web: WebServer, services: list[Se
         behind = [service for service in services if service.endpoint in deployment.endpoints]
         for read_by in deployment.services:
             assert read_by.reload is not None
-            host.commands[read_by.reload] = partial(_reload, behind)
+            host.commands[read_by.reload] = partial(reload_all, behind)
             if read_by.test:
                 host.commands[read_by.test] = behind[0].test
 
 
-def _reload(services: list[Service]) -> None:
+def reload_all(services: list[Service]) -> None:
     for service in services:
         service.reload()
 
 
-def _misfortunes(world: World, rng: Random) -> None:
+def misfortunes(world: World, rng: Random) -> None:
     """Let servers freeze, go deaf and die, and services restart, fork and fall silent, mostly in the first days."""
     for _ in range(rng.randrange(4, 14)):
         first_days = rng.random() < 0.5
@@ -338,7 +350,7 @@ def _misfortune_of_service(world: World, rng: Random, start: datetime, end: date
     world.timeline.at(start, lambda: world.faults.counts.update(["a service moves by itself"]))
 
 
-def _meddling(world: World, rng: Random) -> None:
+def meddling(world: World, rng: Random) -> None:
     """Let a person edit the records by hand, between two runs."""
     for _ in range(rng.randrange(1, 4)):
         when = START + timedelta(days=rng.random() * (DAYS - CALM_DAYS - 20) * rng.choice((0.02, 1)))

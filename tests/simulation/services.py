@@ -23,10 +23,15 @@ class Showing:
     end: datetime | None = None
 
 
-class Service:
-    """One daemon at one address of one endpoint. It reads ``path`` when it starts, is reloaded, or forks a worker.
+Worker = tuple[Chain, ...]
+"""The chains that one worker read: one, or one of each key algorithm."""
 
-    Handshakes made at the same time reach every worker; a single one reaches any.
+
+class Service:
+    """One daemon at one address of one endpoint. It reads ``paths`` when it starts, is reloaded, or forks a worker.
+
+    Each path holds the chain of one key algorithm. Handshakes made at the same time reach every worker; a single one
+    reaches any. Its config test fails while a broken file stands at a path, until faults are over.
     """
 
     def __init__(
@@ -37,7 +42,7 @@ class Service:
         disk: Disk,
         endpoint: Endpoint,
         address: str,
-        path: str,
+        paths: tuple[str, ...],
     ) -> None:
         self._rng = rng
         self._timeline = timeline
@@ -45,9 +50,9 @@ class Service:
         self._disk = disk
         self.endpoint = endpoint
         self.address = address
-        self._path = path
+        self._paths = paths
         self._changes = 0
-        self.workers: list[Chain] = []
+        self.workers: list[Worker] = []
         self.down = False
         self.shown: list[Showing] = []
 
@@ -56,18 +61,21 @@ class Service:
 
     def restart(self) -> None:
         """Read the files anew in every worker; where there are none it does not come up."""
-        content = self._disk.paths.get(self._path)
-        self._become([content.chain] if content else [])
+        worker = self._read()
+        self._become([worker] if worker else [])
+
+    def _read(self) -> Worker:
+        return tuple(self._disk.paths[path].chain for path in self._paths if path in self._disk.paths)
 
     def fork(self) -> None:
         """Start one worker, which reads the files, beside those that run (as Postfix does)."""
-        content = self._disk.paths.get(self._path)
-        if content and self.workers and content.chain not in self.workers:
+        worker = self._read()
+        if worker and self.workers and worker not in self.workers:
             before = self.workers
-            self._become([*before, content.chain])
+            self._become([*before, worker])
             self._later(self._rng.uniform(60, 7200), before)
 
-    def _later(self, seconds: float, workers: list[Chain]) -> None:
+    def _later(self, seconds: float, workers: list[Worker]) -> None:
         """Let only these workers be left after a while, if nothing else changes them before."""
         changes = self._changes
 
@@ -95,22 +103,31 @@ class Service:
     def test(self) -> None:
         if self._faults.strikes("a config test fails", 0.04):
             raise RetryLater("config test: exit status 1")
+        standing = [self._disk.paths[path] for path in self._paths if path in self._disk.paths]
+        if not self._faults.calm and any(content.broken for content in standing):
+            raise RetryLater("config test: a file cannot be read: exit status 1")
 
-    def _become(self, workers: list[Chain]) -> None:
+    @property
+    def presents(self) -> list[Chain]:
+        """Every chain that some worker presents, each once."""
+        return list(dict.fromkeys(chain for worker in self.workers for chain in worker))
+
+    def _become(self, workers: list[Worker]) -> None:
         self.workers = workers
+        chains = self.presents
         self._changes += 1
         now = self._timeline.now
         for row in self.shown:
             # A service that is down presents nothing, but nothing else either.
-            if row.end is None and workers and row.chain not in workers:
+            if row.end is None and chains and row.chain not in chains:
                 row.end = now
         standing = {row.chain.leaf_sha256 for row in self.shown if row.end is None}
-        for chain in workers:
+        for chain in chains:
             if chain.leaf_sha256 not in standing:
                 self.shown.append(Showing(self.endpoint, self.address, chain, now))
 
-    def handshakes(self, count: int) -> list[Chain]:
-        """Return what so many simultaneous handshakes present; none where it is down."""
+    def handshakes(self, count: int) -> list[Worker]:
+        """Return the workers that so many simultaneous handshakes reach; none where it is down."""
         if self.down or not self.workers:
             return []
         if count >= len(self.workers):
@@ -135,10 +152,11 @@ class SimProber:
         service = self._services[request.endpoint, request.address]
         if self._faults.strikes("a handshake fails", 0.003):
             return ProbeResult(request, (), problem="connection reset")
-        chains = service.handshakes(request.handshakes)
-        if not chains:
+        workers = service.handshakes(request.handshakes)
+        if not workers:
             return ProbeResult(request, (), problem="connection refused")
-        fitting = tuple(chain for chain in chains if request.algorithm in {None, chain.algorithm})
-        alerts = len(chains) - len(fitting)
-        problem = f"{alerts} of {len(chains)} handshakes ended in an alert" if fitting and alerts else None
+        able = ([chain for chain in worker if request.algorithm in {None, chain.algorithm}] for worker in workers)
+        fitting = tuple(chains[-1] for chains in able if chains)  # unrestricted: the one read last
+        alerts = len(workers) - len(fitting)
+        problem = f"{alerts} of {len(workers)} handshakes ended in an alert" if fitting and alerts else None
         return ProbeResult(request, fitting, not_offered=not fitting, problem=problem)

@@ -2,17 +2,21 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 from danelaw.errors import UnsafePlan
 from danelaw.lifecycle import renewal_at
-from danelaw.model import Activate, Prove, Reload, TlsaRecord
+from danelaw.model import Activate, CertificateSpec, Prove, Reload, Step, TlsaRecord
 from danelaw.run import runner
 from danelaw.run.obtain import WINDOW
 from danelaw.run.rings import Outcome
 from simulation.faults import Life, SimulatedCrash
+from simulation.mint import SimKey
+from simulation.pairs import build_pair
 from simulation.scenarios import DAYS, Kind, World, build
 from simulation.senders import Judge
 from simulation.timeline import START
@@ -53,12 +57,13 @@ class Report:
 class Simulation:
     """A world and the timer that runs `apply` in it."""
 
-    def __init__(self, seed: int, kind: Kind | None = None, *, verbose: bool = False) -> None:
-        self.world = build(seed, kind)
+    def __init__(self, seed: int, kind: Kind | None = None, *, certificates: int = 1, verbose: bool = False) -> None:
+        self.world = _world(seed, kind, certificates)
         self.report = Report(seed, self.world.kind, 0)
         self._rng = Random(seed * 2 + 1)  # noqa: S311 (nothing secret)
         self._verbose = verbose
         self._restless = 0
+        self._retry = False
         self._eager = self._rng.random() < 0.15
 
     def play(self) -> Report:
@@ -76,7 +81,7 @@ class Simulation:
         world, report = self.world, self.report
         dies = self._rng.random() < CRASHES * world.faults.intensity and not world.faults.calm
         life = Life(self._rng.randrange(1, 90) if dies else LONGEST_RUN)
-        options = runner.Options(wait=self._rng.random() < 0.1)
+        options = runner.Options(wait=self._rng.random() < 0.1, retry_now=self._retry)
         report.runs += 1
         try:
             outcome = runner.apply(world.desired, world.rings(life), options)
@@ -90,6 +95,7 @@ class Simulation:
             report.violations.append(f"{world.timeline.now}: {error}")
             return None
         report.steps += len(outcome.steps)
+        self._retry = any(hold.code == "lost" for hold in outcome.rest.holds)  # the person does what is asked for
         report.violations.extend(f"{world.timeline.now}: {text}" for text in outcome.failed if "promise 1:" in text)
         for step in outcome.steps:
             self._say(str(step))
@@ -101,12 +107,15 @@ class Simulation:
         if not world.web.up and not self._is_owed(outcome):
             report.violations.append(f"{world.timeline.now}: the web server is down after a run that says nothing")
         report.violations.extend(self._unproven(outcome))
+        if not world.faults.intensity:
+            report.violations.extend(f"{world.timeline.now}: {text}" for text in _clumsy(world, outcome.steps))
         return outcome
 
     def _unproven(self, outcome: Outcome) -> list[str]:
         """Promise 5: what was taken for proven in this run is what every service presents."""
         last = {step.deployment: step for step in outcome.steps if isinstance(step, Activate | Reload | Prove)}
         facts = self.world.store.snapshot()
+        deployments = [each for spec in self.world.desired.certificates for each in spec.deployments]
         return [
             f"{self.world.timeline.now}: {service.endpoint} at {service.address} does not present what was proven"
             for step in last.values()
@@ -115,11 +124,11 @@ class Simulation:
             if (row.deployment, row.n) == (step.deployment, step.n)
             and row.proven_at
             and row.proven_at == max(at for at in (row.proven_at, row.reloaded_at, row.failed_at) if at)
-            for deployment in self.world.spec.deployments
+            for deployment in deployments
             if deployment.id == step.deployment
             for service in self.world.services
             if service.endpoint in deployment.endpoints and not service.down
-            if [chain.leaf_sha256 for chain in service.workers] != [row.leaf_sha256]
+            if self.world.presented_for(step.certificate, service) != [row.leaf_sha256]
         ]
 
     def _is_owed(self, outcome: Outcome) -> bool:
@@ -144,7 +153,11 @@ class Simulation:
         else:
             pause = timedelta(hours=min(self._rng.uniform(0.7, 1.3) * 1.5**self._restless, 24))
         patient = {"renewal", "cached", "history", "backoff"}
-        ends = [wait.until for wait in waits if self._eager or (wait.code in patient and wait.until - now > HOUR / 4)]
+        ends = [
+            wait.until
+            for wait in waits
+            if self._eager or quiet or (wait.code in patient and wait.until - now > HOUR / 4)
+        ]
         jitter = timedelta(seconds=self._rng.uniform(0, 120))
         return min([now + pause, *(end + jitter for end in ends if end > now)])
 
@@ -167,6 +180,8 @@ class Simulation:
         report.violations.extend(_trespasses(world))
         report.violations.extend(_unfinished(world))
         report.violations.extend(_hammering(world))
+        if not world.faults.intensity:
+            report.violations.extend(_failed_without_a_fault(world))
 
 
 def _trespasses(world: World) -> list[str]:
@@ -178,14 +193,38 @@ def _trespasses(world: World) -> list[str]:
     ]
 
 
+def _clumsy(world: World, steps: Sequence[Step]) -> list[str]:
+    """Say where a reload was followed by another that one of them would have done for, nothing having gone live."""
+    read_by = {d.id: set(d.services) for spec in world.desired.certificates for d in spec.deployments}
+    row = [step for step in steps if isinstance(step, Activate | Reload)]
+    return [
+        f"{second.deployment} is reloaded right after {first.deployment}"
+        for first, second in pairwise(row)
+        if isinstance(first, Reload) and isinstance(second, Reload)
+        if read_by[first.deployment] <= read_by[second.deployment]
+        or read_by[second.deployment] <= read_by[first.deployment]
+    ]
+
+
+def _failed_without_a_fault(world: World) -> list[str]:
+    return [
+        f"{row.kind} of {row.subject} failed in a world without faults: {row.evidence}"
+        for row in world.store.snapshot().effects
+        if row.outcome == "failed" and row.kind in {"reload", "prove"}
+    ]
+
+
 def _hammering(world: World) -> list[str]:
     """Let's Encrypt's limit: five certificates of one set of names in seven days."""
-    instants = [at for at, _ in world.authority.issued]
-    return [
-        f"more than five certificates in the week from {first}"
-        for first, sixth in zip(instants, instants[5:], strict=False)
-        if sixth - first < timedelta(days=7)
-    ]
+    wrong: list[str] = []
+    for key in world.keys.values():
+        instants = [at for at, chain in world.authority.issued if chain.spki_sha256 == key.spki_sha256]
+        wrong.extend(
+            f"more than five certificates in the week from {first}"
+            for first, sixth in zip(instants, instants[5:], strict=False)
+            if sixth - first < timedelta(days=7)
+        )
+    return wrong
 
 
 def _unfinished(world: World) -> list[str]:
@@ -196,17 +235,13 @@ def _unfinished(world: World) -> list[str]:
     if not world.web.up:
         wrong.append("the web server is down")
     wrong.extend(f"the effect {row.kind} of {row.subject} is open" for row in facts.effects if not row.ended_at)
-    issued = world.authority.issued[-1][1] if world.authority.issued else None
-    if issued is None or renewal_at(issued) < now - timedelta(days=2):
-        wrong.append("the certificate was not renewed")
-    wrong.extend(
-        f"{service.endpoint} at {service.address} does not present the newest certificate"
-        for service in world.services
-        if service.down or not issued or [c.leaf_sha256 for c in service.workers] != [issued.leaf_sha256]
-    )
-    for claim in world.spec.claims:
-        owner = claim.endpoint.owner
-        expected = {_expected(world, spec) for spec in claim.records} | world.expected_foreign[owner]
+    for spec in world.desired.certificates:
+        wrong.extend(f"{spec.name}: {text}" for text in _not_renewed(world, spec, now))
+    claims = [claim for spec in world.desired.certificates for claim in spec.claims]
+    for owner in dict.fromkeys(claim.endpoint.owner for claim in claims):
+        ours = [claim for claim in claims if claim.endpoint.owner == owner]
+        expected = {_expected(world.keys[claim.certificate], spec) for claim in ours for spec in claim.records}
+        expected |= world.expected_foreign[owner]
         for server in world.zone.servers:
             rrset = server.version.get(owner)
             found = set(rrset.rdatas) if rrset else set()
@@ -215,16 +250,39 @@ def _unfinished(world: World) -> list[str]:
     return [f"at the end: {text}" for text in wrong]
 
 
-def _expected(world: World, spec: tuple[int, int, int]) -> TlsaRecord:
+def _not_renewed(world: World, spec: CertificateSpec, now: datetime) -> list[str]:
+    key = world.keys[spec.name]
+    issued = [chain for _, chain in world.authority.issued if chain.spki_sha256 == key.spki_sha256]
+    if not issued or renewal_at(issued[-1]) < now - timedelta(days=2):
+        return ["the certificate was not renewed"]
+    proven = {endpoint for deployment in spec.deployments for endpoint in deployment.endpoints}
+    return [
+        f"{service.endpoint} at {service.address} does not present the newest certificate"
+        for service in world.services
+        if service.endpoint in proven
+        and (service.down or world.presented_for(spec.name, service) != [issued[-1].leaf_sha256])
+    ]
 
+
+def _expected(key: SimKey, spec: tuple[int, int, int]) -> TlsaRecord:
     digest = hashlib.sha256 if spec[2] == 1 else hashlib.sha512
-    return TlsaRecord(*spec, digest(world.key.spki_der).digest())
+    return TlsaRecord(*spec, digest(key.spki_der).digest())
 
 
 def _short(records: set[TlsaRecord]) -> str:
     return "{" + ", ".join(str(record)[:14] for record in sorted(records)) + "}"
 
 
-def simulate(seed: int, kind: Kind | None = None, *, verbose: bool = False) -> Report:
-    """Play one seed."""
-    return Simulation(seed, kind, verbose=verbose).play()
+def _world(seed: int, kind: Kind | None, certificates: int) -> World:
+    match kind:
+        case "beside" | "both" | "both first":
+            return build_pair(seed, kind)
+        case None if certificates == 2:
+            return build_pair(seed)
+        case _:
+            return build(seed, kind)
+
+
+def simulate(seed: int, kind: Kind | None = None, *, certificates: int = 1, verbose: bool = False) -> Report:
+    """Play one seed, of one certificate or of two."""
+    return Simulation(seed, kind, certificates=certificates, verbose=verbose).play()

@@ -3,11 +3,12 @@
 import pytest
 
 from danelaw.lifecycle import steps
-from simulation.mutants import MUTANTS, mutant, no_wait_but_invariants
-from simulation.scenarios import KINDS, Kind
+from simulation.mutants import MUTANTS, PAIR_MUTANTS, mutant, no_wait_but_invariants
+from simulation.scenarios import KINDS, PAIRS, Kind
 from simulation.simulation import Report, simulate
 
 SEEDS = 1000
+PAIR_SEEDS = 200
 BATCH = 50
 CAUGHT_WITHIN = 80
 """Seeds that a mutant may survive before it counts as unseen."""
@@ -32,13 +33,22 @@ def test_no_sender_ever_refuses_and_everything_ends_well(first: int) -> None:
     assert checks > 1000
 
 
+@pytest.mark.parametrize("first", range(0, PAIR_SEEDS, BATCH // 2))
+def test_rsa_and_ecdsa_beside_each_other_are_never_refused(first: int) -> None:
+    for seed in range(first, first + BATCH // 2):
+        report = simulate(seed, certificates=2)
+        assert not report.violations, _wrong(report)
+        assert report.renewals >= 6
+        assert report.checks
+
+
 @pytest.mark.parametrize("seed", FAILED_ONCE)
 def test_a_seed_that_failed_once_passes(seed: int) -> None:
     report = simulate(seed)
     assert not report.violations, _wrong(report)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *PAIRS])
 def test_every_beginning_is_survived(kind: Kind) -> None:
     for seed in range(5000, 5005):
         report = simulate(seed, kind)
@@ -50,14 +60,15 @@ def test_the_same_seed_is_the_same_history() -> None:
     one, other = simulate(3), simulate(3)
     assert (one.runs, one.crashes, one.steps, one.checks) == (other.runs, other.crashes, other.steps, other.checks)
     assert one.faults == other.faults
+    assert [str(simulate(3, certificates=2)) for _ in range(2)] == [str(simulate(3, certificates=2))] * 2
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", [*MUTANTS, *PAIR_MUTANTS])
 def test_a_wrong_core_is_caught(name: str) -> None:
     survived = 0
     for seed in range(CAUGHT_WITHIN):
-        with mutant(MUTANTS[name]()):
-            report = simulate(seed)
+        with mutant((MUTANTS | PAIR_MUTANTS)[name]()):
+            report = simulate(seed, certificates=2 if name in PAIR_MUTANTS else 1)
         if report.violations:
             return
         survived += 1

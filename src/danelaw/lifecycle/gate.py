@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import is_not
 
 from danelaw import dane
 from danelaw.lifecycle.sight import SIGNED_ANEW, latest_rows
@@ -174,8 +175,25 @@ def fresh_primary(facts: Facts, owner: str) -> Primary | None:
     return row if row is not None and (state is None or row.at >= state.last_at) else None
 
 
+_Seen = tuple[object, ...]
+_last: dict[str, tuple[_Seen, datetime, timedelta, list[Held]]] = {}
+
+
 def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held]:
-    """Return every RRset that a sender may hold at an owner name now, what nobody saw excepted."""
+    """Return every RRset that a sender may hold at an owner name now, what nobody saw excepted.
+
+    One decision asks this several times of what DNS was seen to say: its answers are kept until the next one's instant.
+    """
+    seen: _Seen = (facts.rrsets, facts.servers, facts.unreachable, facts.owners)
+    known = _last.get(owner)
+    if known is None or known[1:3] != (now, desired.lookup_margin) or any(map(is_not, known[0], seen)):
+        if any(row[1] != now for row in _last.values()):
+            _last.clear()
+        known = _last[owner] = seen, now, desired.lookup_margin, _held(facts, desired, owner, now)
+    return list(known[3])
+
+
+def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held]:
     rows = [row for row in facts.rrsets if row.owner == owner]
     past = _Past.of(rows)
     relevant = relevant_servers(facts, owner, now)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
+from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.reloads import reloaded_too
 from danelaw.lifecycle.sight import latest_rows, presented_now
 from danelaw.lifecycle.watched import counted
@@ -41,6 +42,9 @@ LIFETIME = timedelta(days=90)
 def predict(desired: Desired, facts: Facts, step: Step, now: datetime) -> Facts:
     """Return the facts after a step that works, seen by a look right after it."""
     match step:
+        case TakeKey() if (known := current_key(facts, step.certificate)) is not None:
+            here = replace(known, origin="adopted")
+            return replace(facts, keys=tuple(here if key is known else key for key in facts.keys))
         case TakeKey():
             spki_der = f"the key to be made for {step.certificate}".encode()
             digest = hashlib.sha256(spki_der).hexdigest()

@@ -22,6 +22,7 @@ from danelaw.lifecycle.gate import (
     span,
     unreachable_now,
 )
+from danelaw.lifecycle.here import in_use_elsewhere
 from danelaw.lifecycle.sight import ADDRESS_TTL, latest_rows, looked_at, presented_now, silent_now
 from danelaw.model import Chain, Desired, Facts, Hold, KeyFact, Publish, TlsaClaim, TlsaRecord, Wait
 
@@ -109,10 +110,23 @@ def algorithms_of(facts: Facts, record: TlsaRecord) -> frozenset[str]:
 
 
 def foreign_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
-    """Return other people's records among ``base`` that no `prune` names."""
+    """Return other people's records among ``base`` that no `prune` names, or that another host is in need of.
+
+    What `prune` names in full is a person's word; true is not one about what another host presents.
+    """
     claims = claims_at(desired, owner)
-    own = own_records(facts, owner) | set(wanted_records(facts, claims) or ())
-    return [record for record in base if record not in own and not _pruned(record, claims)]
+    wanted = wanted_records(facts, claims) or ()
+    own = own_records(facts, owner) | set(wanted)
+    named = {record for claim in claims if not isinstance(claim.prune, bool) for record in claim.prune}
+    return [
+        record
+        for record in base
+        if record not in own
+        and (
+            not _pruned(record, claims)
+            or (record not in named and in_use_elsewhere(facts, desired, owner, record, wanted))
+        )
+    ]
 
 
 def orphan_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
@@ -354,6 +368,11 @@ def _why(
     if not parts:
         parts.append(f"set the TTL to {ttl} s")
     foreign = foreign_records(facts, desired, owner, base)
-    if foreign:
-        parts.append(f"leave {', '.join(str(record) for record in foreign)} (not ours, and no prune names it)")
+    needed = [record for record in foreign if _pruned(record, claims_at(desired, owner))]
+    for records, why in (
+        ([record for record in foreign if record not in needed], "not ours, and no prune names it"),
+        (needed, "not ours, and another host presents what it matches"),
+    ):
+        if records:
+            parts.append(f"leave {', '.join(map(str, records))} ({why})")
     return "; ".join(parts)

@@ -184,7 +184,7 @@ def _answered(result: ProbeResult) -> set[str]:
 def _silent(facts: Facts, endpoint: Endpoint, address: str, mine: bool, problem: str, at: datetime) -> Silent:  # noqa: FBT001 (a fact's field)
     row = silent_now(facts, endpoint, address)
     if row is not None:
-        return replace(row, last_at=at, problem=problem)
+        return replace(row, mine=mine, last_at=at, problem=problem)
     return Silent(endpoint, address, mine, problem, at, at)
 
 

@@ -12,6 +12,7 @@ from danelaw.errors import UnsafePlan
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_at, retry_at
 from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, go_live, owner_state
+from danelaw.lifecycle.here import not_here, remedy_of
 from danelaw.lifecycle.invariants import new_violations
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import algorithms_of, current_key, publication
@@ -87,9 +88,11 @@ def step(
 
 def _keys(case: Case) -> Answers:
     for spec in case.desired.certificates:
-        if current_key(case.facts, spec.name) is None:
-            why = f"adopt {spec.key}" if spec.key else f"make a {spec.key_type} key"
-            yield from _unless_backing_off(case, "take-key", spec.name, TakeKey(spec.name, spec.key, why))
+        key = current_key(case.facts, spec.name)
+        if key is None or (key.origin == "elsewhere" and spec.key):  # in the latter case it comes here
+            path = spec.key or (spec.csr.path if spec.csr else None)
+            why = f"adopt {path}" if path else f"make a {spec.key_type} key"
+            yield from _unless_backing_off(case, "take-key", spec.name, TakeKey(spec.name, path, why))
 
 
 def _in_flight(case: Case) -> Answers:
@@ -112,7 +115,7 @@ def _in_flight(case: Case) -> Answers:
             why = (
                 f"{mute.endpoint} at {mute.address} is silent since {mute.first_at:%Y-%m-%d %H:%M:%SZ}: {mute.problem}"
             )
-            yield Hold("silent-live", subject, why, "start the service")
+            yield Hold("silent-live", subject, why, remedy_of(mute))
 
 
 def _why_reload(work: Rollout, active: Generation) -> str:
@@ -350,6 +353,10 @@ def _deploy_one(case: Case, work: Rollout) -> Answers:
 
 def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact) -> Answers:
     name, subject = work.spec.name, work.deployment.id
+    away = not_here(case.facts, work.deployment, case.now)
+    if away:
+        yield Hold("not-here", subject, away, "set `addresses` or [connect] where it is, else mend DNS")
+        return
     blocked = _blocked(case, work, current.chain)
     if not blocked:
         written = work.active.active_at if work.active else None
