@@ -46,7 +46,7 @@ def check_paths(
     report: Report, certificates: Iterable[CertificateDraft], state_dir: str, read: Mapping[str, str]
 ) -> None:
     """Report files that two deployments write, that danelaw reads, or that lie in its state."""
-    written: dict[str, Spot] = {}
+    written: dict[str, tuple[CertificateDraft, Spot]] = {}
     sources = {place(path): what for path, what in read.items()}
     state = os.path.realpath(state_dir)
     for certificate in certificates:
@@ -54,19 +54,22 @@ def check_paths(
             for draft in deployment.files:
                 path, shown = place(draft.file.path), draft.file.path
                 if path in written:
-                    first = written[path]
+                    other, first = written[path]
                     at = first.where if first.file == draft.spot.file else f"{first.where} in {first.file}"
                     expected = "a path of its own for each file"
-                    if deployment.setups:
+                    if deployment.setups and other is certificate:
                         expected += "; services that share one are named in one table"
+                    elif deployment.setups:
+                        expected += ", in the service's configuration: one of each certificate"
                     report.problem(draft.spot, f"{shown}, which {at} writes too", expected)
                 elif path in sources:
-                    report.problem(
-                        draft.spot, f"{shown}, which is {sources[path]}", "a path that danelaw does not read"
-                    )
+                    expected = "a path that danelaw does not read"
+                    if deployment.setups and path == place(certificate.spec.key or ""):
+                        expected += "; name a copy of it as key"
+                    report.problem(draft.spot, f"{shown}, which is {sources[path]}", expected)
                 elif path == state or path.startswith(state.rstrip("/") + "/"):
                     report.problem(draft.spot, f"{shown}, in the state_dir", "a path outside: services read copies")
-                written.setdefault(path, draft.spot)
+                written.setdefault(path, (certificate, draft.spot))
 
 
 def check_keys(report: Report, certificates: Iterable[CertificateDraft]) -> None:

@@ -194,6 +194,15 @@ def test_a_file_that_holds_the_adopted_key_and_the_certificate_is_refused(tmp_pa
     text = site('services = ["postfix"]', certificate='key = "private/example_org.pem"')
     (problem,) = problems(tmp_path, text, postfix=combined)
     assert "which is the key that" in problem.found
+    assert problem.expected == "a path that danelaw does not read; name a copy of it as key"
+
+
+def test_two_certificates_need_two_files_of_the_service(tmp_path: Path) -> None:
+    first = site('services = ["postfix"]')
+    second = first[first.index("[certificate.") :].replace('"example.org"', '"ec"').replace('["ec"', '["example.org"')
+    text = first + second
+    found = {problem.expected for problem in problems(tmp_path, text)}
+    assert found == {"a path of its own for each file, in the service's configuration: one of each certificate"}
 
 
 # -------------------------------------------------------------------------------------------------------- given files
