@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from danelaw.errors import DanelawError, Lost, RetryLater
+from danelaw.errors import DanelawError, Lost, Refused, RetryLater
 from danelaw.model import (
     CertificateSpec,
     Chain,
@@ -36,10 +37,11 @@ from danelaw.model import (
     Validated,
     Visitor,
 )
+from danelaw.pki import csr_builder
 from danelaw.pki.chain import chain_pem
 from danelaw.run.rings import Event, Rings
 from danelaw.store import SqliteStore
-from fakes.acme_surroundings import MemorySolver, new_csr
+from fakes.acme_surroundings import MemorySolver
 from local_state import StandingClock, chain_of, leaf_key
 
 HOST = "mail.example.org"
@@ -159,18 +161,25 @@ class Machine:
     staged: dict[tuple[str, int], Chain | None] = field(default_factory=dict)
     forgets: bool = False
     """Whether a generation put live is not there afterwards."""
+    keys: dict[str, KeyFact | DanelawError] = field(default_factory=dict)
+    """By certificate, what its key file holds, or why that is refused; without it a key is made."""
     own: frozenset[str] = frozenset({ADDRESS})
 
     def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
-        del spec
-        return None
+        found = self.keys.get(spec.name)
+        if isinstance(found, DanelawError):
+            raise found
+        return found
 
     def take_key(self, spec: CertificateSpec) -> KeyFact:
-        return key_of(spec.name)
+        return self.peek_key(spec) or key_of(spec.name)
 
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
-        del key
-        return new_csr(*spec.names, key=leaf_key())
+        if spec.csr is not None:
+            if spec.csr.spki_der != key.spki_der:
+                raise Refused(f"{spec.csr.path}: found a CSR over another key")
+            return spec.csr.csr_der
+        return csr_builder(spec.names, spec.subject).sign(leaf_key(), SHA256()).public_bytes(Encoding.DER)
 
     def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
         del key

@@ -23,6 +23,7 @@ from danelaw.acme.protocol import Answer, Session
 from danelaw.acme.validation import Poll, failure_of, look, validate
 from danelaw.errors import InputError, Refused
 from danelaw.model import CaSpec, Clock, OrderState, Progress, Solver
+from danelaw.pki import lone_common_name
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,6 +32,7 @@ _PROCESSING_LIMIT = timedelta(minutes=5)
 _REASONS = frozenset({0, 1, 4, 5})  # unspecified, keyCompromise, superseded, cessationOfOperation (RFC 5280 5.3.1)
 _LONGEST_CHAIN = 10
 _RANK = {"pending": 0, "ready": 1, "processing": 2, "valid": 3, "invalid": 4}  # RFC 8555 7.1.6: they only go up
+_ABOUT_THE_CSR = frozenset({"badCSR", "unauthorized", "malformed", "rejectedIdentifier"})
 _PEM_CHAIN = "application/pem-certificate-chain"
 
 
@@ -117,10 +119,13 @@ class AcmeAuthority:
                 return replace(order, status="invalid", problem=str(dead))
             validate(authorizations, account, session.key.public_key(), solver, self._clock, self._progress)
             return self._state(self._settled(*self._look(order.url), _RANK["ready"]), order)
-        if current.status == "ready":
-            return self._state(self._finalize(current, order.csr_der), order)
-        if current.status == "processing":
-            return self._state(self._settled(current, looked, _RANK["valid"]), order)
+        try:
+            if current.status == "ready":
+                return self._state(self._finalize(current, order.csr_der), order)
+            if current.status == "processing":
+                return self._state(self._settled(current, looked, _RANK["valid"]), order)
+        except AcmeProblem as refusal:
+            raise _explained(refusal, order.csr_der) from refusal
         return replace(order, chain_pem=self._download(current, order.csr_der))
 
     def revoke(self, leaf_der: bytes, reason: int) -> None:
@@ -223,10 +228,28 @@ def check_chain(body: bytes, csr_der: bytes, what: str) -> str:
     return "".join(item.public_bytes(serialization.Encoding.PEM).decode("ascii") for item in certificates)
 
 
+def _explained(refusal: AcmeProblem, csr_der: bytes) -> AcmeProblem:
+    """Return a CA's refusal of a CSR with what is known to be odd about it: a common name outside of the SAN.
+
+    RFC 8555 section 7.4 asks for identifiers in the common name, the SAN, or both: Let's Encrypt takes them together,
+    others look at the SAN alone, and then say of the CSR that it has other names than the order.
+    """
+    common = lone_common_name(csr_der)
+    if common is None or refusal.kind not in _ABOUT_THE_CSR:
+        return refusal
+    said = str(refusal).removesuffix(f"; {refusal.problem.remedy}")
+    return AcmeProblem(
+        f'{said}; the CSR has the common name "{common}", which is not among its alternative names, '
+        f"and not every CA takes that: make it again with DNS:{common} in subjectAltName, or order from another CA",
+        refusal.problem,
+    )
+
+
 def _not_as_ordered(leaf: x509.Certificate, csr: x509.CertificateSigningRequest) -> str | None:
+    common = lone_common_name(csr.public_bytes(serialization.Encoding.DER))
     if _spki(leaf) != _spki(csr):
         return "is over another key than the one ordered"
-    missing = sorted(_dns_names(csr) - _dns_names(leaf))
+    missing = sorted({*_dns_names(csr), *([common] if common else [])} - _dns_names(leaf))
     return f"lacks {', '.join(missing)}" if missing else None
 
 

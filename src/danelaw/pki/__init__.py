@@ -13,7 +13,16 @@ from danelaw.pki.chain import (
     spki_of_certificate,
     subject_text,
 )
-from danelaw.pki.csr import SUBJECT_FIELDS, CsrContents, csr_builder, csr_names, lone_common_name, read_csr
+from danelaw.pki.csr import (
+    SUBJECT_FIELDS,
+    CsrContents,
+    csr_builder,
+    csr_names,
+    csr_subject,
+    lone_common_name,
+    read_csr,
+    requested_names,
+)
 from danelaw.pki.keys import check_public_key, load_public_key, spki_of_csr, spki_of_public_key
 from danelaw.pki.path import is_ca, is_issued_by, is_signed_by, is_valid_at, issuers
 from danelaw.pki.private import MAX_PASSWORD_BYTES, Opened, open_private_key, password_line, what_is_found
@@ -32,6 +41,7 @@ __all__ = [
     "check_public_key",
     "csr_builder",
     "csr_names",
+    "csr_subject",
     "is_ca",
     "is_issued_by",
     "is_signed_by",
@@ -46,6 +56,7 @@ __all__ = [
     "parse_chain",
     "password_line",
     "read_csr",
+    "requested_names",
     "spki_of_certificate",
     "spki_of_csr",
     "spki_of_public_key",

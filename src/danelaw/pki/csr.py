@@ -130,6 +130,22 @@ def csr_names(csr_der: bytes) -> tuple[str, ...]:
     return tuple(san.get_values_for_type(x509.DNSName))
 
 
+def requested_names(csr_der: bytes) -> tuple[str, ...]:
+    """Return every name that a certificate over a CSR of ours or a ready one should have, lower case."""
+    common = lone_common_name(csr_der)
+    return (*([common] if common else []), *(name.lower() for name in csr_names(csr_der)))
+
+
+def csr_subject(csr_der: bytes) -> dict[str, str]:
+    """Return the fields of a CSR's subject that danelaw writes, by the names of `SUBJECT_FIELDS`; {} of no CSR."""
+    try:
+        subject = _parsed(csr_der).subject
+    except InputError:
+        return {}
+    found = {name: subject.get_attributes_for_oid(oid) for name, oid in SUBJECT_FIELDS.items()}
+    return {name: str(attributes[-1].value) for name, attributes in found.items() if attributes}
+
+
 def lone_common_name(csr_der: bytes) -> str | None:
     """Return a CSR's common name where it is not among its alternative names; None where it is, or cannot be read."""
     try:

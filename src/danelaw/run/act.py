@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
+from danelaw.errors import DanelawError, Lost, Refused, RetryLater, Stopped
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.predict import deployment_of
 from danelaw.lifecycle.records import current_key
@@ -19,6 +19,7 @@ from danelaw.model import (
     Fact,
     Facts,
     Generation,
+    KeyFact,
     Obtain,
     OwnRecord,
     Prove,
@@ -106,7 +107,7 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
     spec = _spec(desired, step)
     match step:
         case TakeKey():
-            key = rings.host.take_key(spec)
+            key = _take_key(rings, facts, spec)
             return [key], f"{key.algorithm} key {key.spki_sha256[:16]}…, {key.origin}", None
         case Obtain():
             key = next(key for key in facts.keys if (key.certificate, key.spki_sha256) == (spec.name, step.spki_sha256))
@@ -127,6 +128,17 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
             return _reload(desired, rings, facts, step)
         case Prove():
             return _prove(desired, rings, facts, step)
+
+
+def _take_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
+    """Take a certificate's key, its first one or the private half of the one that it has. Raises `Refused`."""
+    current, found = current_key(facts, spec.name), rings.host.peek_key(spec)
+    if current is not None and (found is None or found.spki_sha256 != current.spki_sha256):
+        raise Refused(
+            f"{spec.key}: found another key than the one in use ({current.spki_sha256[:16]}…); "
+            "name the file of that one: a change of key is not yet supported"
+        )
+    return rings.host.take_key(spec)
 
 
 def after_all(facts: Facts, deployment: str, now: datetime) -> datetime:

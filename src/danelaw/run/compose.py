@@ -61,12 +61,13 @@ def opened(
     dns = AuthoritativeView(config.resolver, config.authoritative, clock)
     authorities: dict[str, AcmeAuthority] = {}
     try:
+        host = LocalHost(config.state_dir, host_id, clock, [address for address, _ in connect.values()])
         publishers = {name: Rfc2136Publisher(spec, dns, clock) for name, spec in config.publishers.items()}
         rings: Rings = Rings(
             clock=clock,
             chance=SystemChance(),
             store=store,
-            host=LocalHost(config.state_dir, host_id, clock, [address for address, _ in connect.values()]),
+            host=host,
             dns=dns,
             prober=Handshakes(clock),
             publishers=publishers,
@@ -79,6 +80,7 @@ def opened(
         for name, ca in config.cas.items():
             authorities[name] = AcmeAuthority(ca, config.state_dir, clock, lambda text: rings.tell("progress", text))
         warnings = [f"dns.{name}: {each.warning}" for name, each in publishers.items() if each.warning]
+        warnings += [said for spec in config.desired.certificates for said in host.key_warnings(spec)]
         yield Opened(config, around(rings), store, tuple(warnings))
     finally:
         for authority in authorities.values():

@@ -1,12 +1,12 @@
 """What a person should know and nobody has to act on: other people's records, a key file that changed, orphans."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle.gate import owner_state
 from danelaw.lifecycle.records import current_key, foreign_records, orphan_records
-from danelaw.model import Desired, DnsView, Facts, Host
+from danelaw.model import CertificateSpec, Desired, DnsView, Facts, Host, KeyFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,33 @@ def _left_out(desired: Desired, facts: Facts) -> Iterator[Note]:
 
 
 def _keys(desired: Desired, facts: Facts, host: Host) -> Iterator[Note]:
-    """A key file that changes after its adoption is reported and not followed."""
-    for spec in desired.certificates:
-        key = current_key(facts, spec.name)
-        if key is None or spec.key is None:
+    """A key file or a CSR that goes over to another key after the adoption is reported and not followed."""
+    keys = [(spec, key) for spec in desired.certificates if (key := current_key(facts, spec.name)) is not None]
+    yield from _shared(keys)
+    for spec, key in keys:
+        if spec.csr is not None and spec.csr.spki_der != key.spki_der:
+            text = f"{spec.csr.path} is over another key now than the one in use ({key.spki_sha256[:16]}…)"
+            yield Note("csr-changed", spec.name, f"{text}; the CSR sent last goes on being used")
+        if spec.key is None or key.origin == "elsewhere":
             continue
         try:
-            found = host.peek_key(spec)
+            found = host.peek_key(replace(spec, csr=None))
         except DanelawError as error:
             yield Note("key-file", spec.name, f"{error}; the adopted copy goes on being used")
             continue
         if found is not None and found.spki_sha256 != key.spki_sha256:
             text = f"{spec.key} holds another key now ({found.spki_sha256[:16]}…); the adopted one goes on being used"
             yield Note("key-changed", spec.name, text)
+
+
+def _shared(keys: Sequence[tuple[CertificateSpec, KeyFact]]) -> Iterator[Note]:
+    """Say where two certificates have one key from different files; of one file the config's own warning speaks."""
+    first: dict[str, CertificateSpec] = {}
+    for spec, key in keys:
+        other = first.setdefault(key.spki_sha256, spec)
+        if other is not spec and (spec.key is None or spec.key != other.key):
+            text = f"{spec.name} has the key of {other.name} ({key.spki_sha256[:16]}…)"
+            yield Note("key-shared", spec.name, f"{text}: revoking either for keyCompromise revokes both")
 
 
 def _orphans(desired: Desired, facts: Facts) -> Iterator[Note]:

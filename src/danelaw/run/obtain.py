@@ -23,7 +23,7 @@ from danelaw.model import (
     OrderFact,
     OrderState,
 )
-from danelaw.pki import csr_names, parse_chain
+from danelaw.pki import csr_names, csr_subject, parse_chain, requested_names
 from danelaw.run.reach import check_reach, say_elsewhere
 from danelaw.run.rings import Rings
 
@@ -79,7 +79,7 @@ def obtain(rings: Rings, facts: Facts, spec: CertificateSpec, key: KeyFact) -> t
     kept = _kept_order(rings, facts, authority, spec, key)
     if (kept is None or kept[0].status == "pending") and _looked_through(rings, spec, places):
         places = {}
-    order, row = kept or _new_order(rings, authority, spec, key)
+    order, row = kept or _new_order(rings, facts, authority, spec, key)
     try:
         for _ in range(TURNS):
             if order.chain_pem is not None:
@@ -110,6 +110,34 @@ def _is_over(authority: Authority, order: OrderState, error: DanelawError) -> bo
         return False
 
 
+def _says_the_same(spec: CertificateSpec, key: KeyFact, csr_der: bytes) -> bool:
+    """Tell whether a CSR that was stored with its order is the one that would be sent now."""
+    if spec.csr is None:
+        subject = {field: text.strip() for field, text in spec.subject.items() if text.strip()}
+        return csr_names(csr_der) == spec.names and csr_subject(csr_der) == subject
+    if spec.csr.spki_der == key.spki_der:
+        return csr_der == spec.csr.csr_der
+    return set(requested_names(csr_der)) == set(spec.names)
+
+
+def _csr(rings: Rings, facts: Facts, spec: CertificateSpec, key: KeyFact) -> bytes:
+    """Return the CSR to send. Where the ready one is over another key now: the last one sent over the key in use.
+
+    As a key's file that changes, it is told and not followed: a renewal does not wait for a person.
+    """
+    try:
+        return rings.host.csr(key, spec)
+    except Refused as refused:
+        if spec.csr is None or spec.csr.spki_der == key.spki_der:
+            raise
+        sent = [row for row in facts.orders if (row.certificate, row.spki_sha256) == (spec.name, key.spki_sha256)]
+        sent = [row for row in sent if set(requested_names(row.csr_der)) == set(spec.names)]
+        if not sent:
+            raise
+        rings.tell("progress", f"{refused}; until then the CSR that was sent last is sent again")
+        return max(sent, key=lambda row: row.opened_at).csr_der
+
+
 def _kept_order(
     rings: Rings, facts: Facts, authority: Authority, spec: CertificateSpec, key: KeyFact
 ) -> tuple[OrderState, OrderFact] | None:
@@ -117,8 +145,8 @@ def _kept_order(
     for row in facts.orders:
         if row.closed_at is not None or row.certificate != spec.name:
             continue
-        problem = "the key, the names or the CA changed"
-        if (row.ca, row.spki_sha256, csr_names(row.csr_der)) == (spec.ca, key.spki_sha256, spec.names):
+        problem = "the key, the names, the subject, the CSR or the CA changed"
+        if (row.ca, row.spki_sha256) == (spec.ca, key.spki_sha256) and _says_the_same(spec, key, row.csr_der):
             order = authority.advance(OrderState(row.url, "pending", row.csr_der), None)
             if order.status != "invalid":
                 rings.tell("progress", f"{spec.name}: carrying on the order of {row.opened_at:%Y-%m-%d %H:%M:%SZ}")
@@ -128,8 +156,10 @@ def _kept_order(
     return None
 
 
-def _new_order(rings: Rings, authority: Authority, spec: CertificateSpec, key: KeyFact) -> tuple[OrderState, OrderFact]:
-    csr_der = rings.host.csr(key, spec)
+def _new_order(
+    rings: Rings, facts: Facts, authority: Authority, spec: CertificateSpec, key: KeyFact
+) -> tuple[OrderState, OrderFact]:
+    csr_der = _csr(rings, facts, spec, key)
     order = authority.open(spec.names, csr_der)
     row = OrderFact(order.url, spec.name, spec.ca, key.spki_sha256, csr_der, rings.clock.now())
     rings.store.record([row])

@@ -1,6 +1,6 @@
 """The plan: a real look, an imagined future; nothing is changed and nothing is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +10,8 @@ from danelaw.lifecycle.components import components
 from danelaw.lifecycle.merge import merge
 from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.timeline import Entry, timeline
-from danelaw.model import Desired, EffectOutcome, Fact, Facts, KeyFact
+from danelaw.model import Desired, Effect, EffectOutcome, Fact, Facts, Hold, KeyFact, TakeKey, Wait
+from danelaw.run.act import KINDS
 from danelaw.run.look import look
 from danelaw.run.rings import Rings
 
@@ -58,21 +59,38 @@ def plan(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> list[Entr
         store = Forgetful(rings.store.snapshot())
         facts = look(part, replace(rings, store=store))
         now = rings.clock.now()
-        entries.extend(timeline(part, facts, now, adoptable(rings, part, facts)))
+        keys, refused = adoptable(rings, part, facts)
+        tries = tuple(_refused_try(name, why, now) for name, why in refused.items())
+        facts = replace(facts, effects=(*facts.effects, *tries))
+        entries.extend(_held(entry, refused) for entry in timeline(part, facts, now, keys))
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def adoptable(rings: Rings, part: Desired, facts: Facts) -> dict[str, KeyFact]:
-    """Return the keys that would be adopted, by certificate, as their files hold them."""
-    found = {}
+def _refused_try(name: str, why: str, now: datetime) -> Effect:
+    """Return what trying to take a refused key would leave behind, so that the rest is planned as it will be."""
+    return Effect(0, KINDS[TakeKey], name, "{}", now, now, "failed", why)
+
+
+def _held(entry: Entry, refused: Mapping[str, str]) -> Entry:
+    """Show a key that is refused as what it is: nothing that waiting would mend."""
+    what = entry.what
+    if isinstance(what, Wait) and what.code == "backoff" and what.subject in refused:
+        hold = Hold("key", what.subject, refused[what.subject], "mend that, then run apply")
+        return replace(entry, what=hold)
+    return entry
+
+
+def adoptable(rings: Rings, part: Desired, facts: Facts) -> tuple[dict[str, KeyFact], dict[str, str]]:
+    """Return by certificate the keys that would be adopted, as their files hold them, and why others are refused."""
+    found, refused = {}, {}
     for spec in part.certificates:
         if current_key(facts, spec.name) is not None:
             continue
         try:
             key = rings.host.peek_key(spec)
         except DanelawError as error:
-            rings.tell("progress", f"{spec.name}: {error}")
+            refused[spec.name] = str(error)
             continue
         if key is not None:
             found[spec.name] = key
-    return found
+    return found, refused

@@ -12,6 +12,7 @@ from danelaw.acme import AcmeAuthority
 from danelaw.acme.problem import MalformedAnswer
 from danelaw.errors import InputError, Refused, RetryLater, Stopped
 from danelaw.model import Authority, OrderState
+from fakes import openssl_files
 from fakes.acme_ca import LOST, RESET, FakeCa, Reply, public, refused
 from fakes.acme_ca import said as answered
 from fakes.acme_surroundings import JumpingClock, MemorySolver, Said, new_csr
@@ -356,6 +357,57 @@ def test_a_csr_that_the_ca_refuses_is_said(ca: FakeCa, authority: AcmeAuthority,
     ca.faults["order/finalize"] = [refused("badCSR", "weak key")]
     with pytest.raises(Refused, match=r"weak key; look at the certificate's names and subject"):
         authority.advance(order, None)
+
+
+def lone() -> bytes:
+    """Return a CSR whose common name is not among its alternative names, as RFC 8555 section 7.4 lets it be."""
+    key = openssl_files.curve()
+    return openssl_files.csr(key, "-outform", "DER", subject="/CN=example.test", san="DNS:mail.example.test")
+
+
+@pytest.mark.parametrize("kind", ["badCSR", "unauthorized", "malformed"])
+def test_a_ca_that_does_not_take_a_common_name_alone_is_explained(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, kind: str
+) -> None:
+    explanation = (
+        'the CSR has the common name "example.test", which is not among its alternative names, and not every CA takes '
+        "that: make it again with DNS:example.test in subjectAltName, or order from another CA"
+    )
+    for csr, explained in ((lone(), True), (new_csr(*NAMES), False)):
+        order = authority.advance(authority.open(NAMES, csr), solver)
+        ca.faults["order/finalize"] = [refused(kind, "other names than the order", 403)]
+        with pytest.raises(Refused, match="other names than the order") as said:
+            authority.advance(order, None)
+        assert str(said.value).endswith(explanation) == explained
+        assert "; look at the certificate's names" not in str(said.value) or not explained
+
+
+def test_a_ca_that_finds_out_later_is_explained_too(ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver) -> None:
+    ca.order_error = {"type": ERROR + "badCSR", "detail": "it has no such name"}
+    order = authority.advance(authority.open(NAMES, lone()), solver)
+    with pytest.raises(
+        Refused, match=r'it has no such name; the CSR has the common name "example\.test", which is not'
+    ):
+        authority.advance(order, None)
+
+
+def test_a_refusal_of_another_kind_is_not_explained_by_the_common_name(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver
+) -> None:
+    order = authority.advance(authority.open(NAMES, lone()), solver)
+    ca.faults["order/finalize"] = [refused("caa", "CAA forbids it", 403)]
+    with pytest.raises(Refused, match="CAA forbids it") as said:
+        authority.advance(order, None)
+    assert "common name" not in str(said.value)
+
+
+def test_a_ca_that_takes_it_must_have_put_it_into_the_certificate(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver
+) -> None:
+    assert finish(authority, authority.open(NAMES, lone()), solver)[0].chain_pem is not None
+    ca.chain_names = ["mail.example.test"]
+    with pytest.raises(Refused, match=r"the certificate lacks example\.test"):
+        finish(authority, authority.open(NAMES, lone()), solver)
 
 
 def test_a_rate_limit_at_the_order_says_when(ca: FakeCa, authority: AcmeAuthority) -> None:
