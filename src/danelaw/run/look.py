@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle import see_owner, see_probes
+from danelaw.lifecycle.here import DNS_SAYS
 from danelaw.lifecycle.merge import merge
 from danelaw.lifecycle.sight import looked_at
 from danelaw.model import (
@@ -23,7 +24,8 @@ from danelaw.model import (
     Silent,
     TlsaRecord,
 )
-from danelaw.names import is_address, parse_host_port
+from danelaw.names import mapped
+from danelaw.run.ours import Ours, our_addresses
 from danelaw.run.rings import Rings
 
 ALGORITHMS: tuple[KeyAlgorithm | None, ...] = (None, "rsa", "ecdsa")
@@ -83,11 +85,19 @@ def look(desired: Desired, rings: Rings) -> Facts:
     for owner_look in owner_looks:
         seen.extend(see_owner(facts, owner_look, at))
     seen.extend(Primary(owner, rdatas, ttl, at) for owner, (rdatas, ttl) in primaries.items())
-    seen.extend(see_probes(facts, results, my_addresses(desired, rings), at))
+    seen.extend(see(facts, results, our_addresses(desired, rings), at))
     seen.extend(OnDisk(deployment, files, at) for deployment, files in disk)
     rings.store.record(seen)
     facts = rings.store.snapshot()
     return merge(facts, _nowhere(facts, places, at))
+
+
+def see(facts: Facts, results: Iterable[ProbeResult], ours: Ours, at: datetime) -> list[Fact]:
+    """Return the rows that handshakes, finished at ``at``, add or extend."""
+    by_endpoint: dict[Endpoint, list[ProbeResult]] = {}
+    for result in results:
+        by_endpoint.setdefault(result.request.endpoint, []).append(result)
+    return [fact for endpoint, found in by_endpoint.items() for fact in see_probes(facts, found, ours.at(endpoint), at)]
 
 
 def _watched_places(
@@ -140,15 +150,6 @@ def _primaries(
     return found
 
 
-def my_addresses(desired: Desired, rings: Rings) -> frozenset[str]:
-    """Return the addresses that are this host's: its interfaces', both sides of `[connect]`, those of `addresses`."""
-    named = (address for deployment in deployments_of(desired) for address in deployment.addresses)
-    targets = (address for address, _ in rings.connect.values())
-    sources = (host for host in (parse_host_port(key)[0] for key in rings.connect) if is_address(host))
-    pinned = (endpoint.connect for endpoint in endpoints_of(desired) if endpoint.connect)
-    return rings.host.addresses() | frozenset([*named, *targets, *sources, *pinned])
-
-
 def every_place(rings: Rings, endpoints: Iterable[Endpoint]) -> dict[Endpoint, Places]:
     """Return where each endpoint is looked at; a host that has several is looked up once."""
     hosts: dict[str, Places] = {}
@@ -171,16 +172,10 @@ def places_of(rings: Rings, endpoint: Endpoint) -> Places:
     if addresses:
         return Places(addresses)
     if security in {"bogus", "indeterminate"}:
-        return Places(
-            (), f"the addresses of {endpoint.host} cannot be looked up ({security}): {why or 'no reason given'}"
-        )
-    return Places((), f"{endpoint.host} has no address" + (f": {why}" if why else ""))
-
-
-def mapped(rings: Rings, endpoint: Endpoint, address: str) -> tuple[str, int] | None:
-    """Return the (address, port) that `[connect]` puts in the place of an endpoint at an address; None: nothing."""
-    shown = f"[{address}]" if ":" in address else address
-    return rings.connect.get(str(endpoint)) or rings.connect.get(f"{shown}:{endpoint.port}")
+        problem = f"the addresses of {endpoint.host} cannot be looked up ({security}): {why or 'no reason given'}"
+    else:
+        problem = f"{endpoint.host} has no address" + (f": {why}" if why else "")
+    return Places((), f"{DNS_SAYS}{problem}")
 
 
 def probes(
@@ -193,6 +188,6 @@ def probes(
     """Return the handshakes to make with an endpoint at addresses, `[connect]` applied."""
     requests: list[ProbeRequest] = []
     for address in addresses:
-        dialled = mapped(rings, endpoint, address) or (address, endpoint.port)
+        dialled = mapped(rings.connect, endpoint.host, address, endpoint.port) or (address, endpoint.port)
         requests.extend(ProbeRequest(endpoint, address, dialled, algorithm, handshakes) for algorithm in algorithms)
     return requests

@@ -5,13 +5,15 @@ after a rename alone one of several already presents the new one. So a proof is 
 every address of this host and every endpoint, for the key's algorithm.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from danelaw.lifecycle import see_probes
+from danelaw.lifecycle.sight import looked_at
 from danelaw.model import Chain, Deployment, Desired, Fact, ProbeRequest, ProbeResult
-from danelaw.run.look import every_place, mapped, my_addresses, probes
+from danelaw.names import format_host_port, mapped
+from danelaw.run.look import every_place, probes, see
+from danelaw.run.ours import our_addresses
 from danelaw.run.rings import Rings
 
 HANDSHAKES = 8
@@ -46,8 +48,8 @@ def prove(
         passed = 0 if failure else passed + 1
         now = rings.clock.now()
         if passed == ROUNDS or (failure and now - started > PATIENCE):
-            facts = see_probes(rings.store.snapshot(), results, my_addresses(desired, rings), now)
-            return facts, _evidence(rings, requests), failure
+            facts = see(rings.store.snapshot(), results, our_addresses(desired, rings), now)
+            return facts, _evidence(rings, asked), failure
         if failure:
             if not told and now - started > timedelta(seconds=1):
                 rings.tell("progress", f"waiting for the services to settle: {failure}")
@@ -57,30 +59,42 @@ def prove(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The handshakes that a proof makes, or why it cannot be made; ``may_pass``: another try may end that."""
+    """The handshakes that a proof makes, or why it cannot be made; ``may_pass``: another try may end that.
+
+    ``last_known`` says of which endpoints the addresses are those of an earlier look, and why.
+    """
 
     requests: tuple[ProbeRequest, ...]
     problem: str = ""
     may_pass: bool = False
+    last_known: str = ""
 
 
 def _requests(desired: Desired, rings: Rings, deployment: Deployment, chain: Chain | None) -> _Asked:
-    """Return the handshakes with every endpoint at every address of this host; none of them is left out silently."""
-    mine = my_addresses(desired, rings)
+    """Return the handshakes with every endpoint at every address of this host; none of them is left out silently.
+
+    A look-up that fails says nothing about the service: the addresses of the last one are as good for it.
+    """
+    mine = our_addresses(desired, rings)
+    facts, now = rings.store.snapshot(), rings.clock.now()
     algorithm = chain.algorithm if chain and chain.algorithm != "other" else None
     requests: list[ProbeRequest] = []
     lost: list[str] = []
     others: list[str] = []
+    last_known: list[str] = []
     for endpoint, places in every_place(rings, deployment.endpoints).items():
-        ours = [address for address in places.addresses if address in mine]
+        addresses = places.addresses or looked_at(facts, endpoint, timedelta(0), now)
+        ours = [address for address in addresses if address in mine.at(endpoint)]
         requests.extend(probes(rings, endpoint, ours, [algorithm], HANDSHAKES))
         if places.problem:
-            lost.append(f"{endpoint}: {places.problem}")
+            (last_known if ours else lost).append(f"{endpoint}: {places.problem}")
         elif not ours:
-            others.append(f"{endpoint} ({', '.join(places.addresses)})")
+            others.append(f"{endpoint} ({', '.join(addresses)})")
     if others:
         lost.append(f"no address of this host is among those of {', '.join(others)}; set `addresses`, or mend DNS")
-    return _Asked(tuple(requests), "; ".join(dict.fromkeys(lost)), may_pass=not others)
+    return _Asked(
+        tuple(requests), "; ".join(dict.fromkeys(lost)), may_pass=not others, last_known="; ".join(last_known)
+    )
 
 
 def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -> str | None:
@@ -104,19 +118,18 @@ def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -
     return None
 
 
-def _evidence(rings: Rings, requests: Iterable[ProbeRequest]) -> str:
+def _evidence(rings: Rings, asked: _Asked) -> str:
     ports: dict[str, dict[int, None]] = {}
     addresses: dict[str, dict[str, None]] = {}
     through: dict[str, None] = {}
-    for request in requests:
+    for request in asked.requests:
         ports.setdefault(request.endpoint.host, {})[request.endpoint.port] = None
         addresses.setdefault(request.endpoint.host, {})[request.address] = None
-        if mapped(rings, request.endpoint, request.address):
-            address, port = request.connect
-            shown = f"[{address}]" if ":" in address else address
-            through[f"{request.endpoint} by way of {shown}:{port}"] = None
+        if mapped(rings.connect, request.endpoint.host, request.address, request.endpoint.port):
+            through[f"{request.endpoint} by way of {format_host_port(*request.connect)}"] = None
     places = "; ".join(
         f"{host}:{','.join(map(str, ports[host]))} at {', '.join(sorted(addresses[host]))}" for host in ports
     )
     maps = f"; through [connect]: {', '.join(through)}" if through else ""
-    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}{maps}"
+    last = f"; at the addresses of an earlier look: {asked.last_known}" if asked.last_known else ""
+    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}{maps}{last}"

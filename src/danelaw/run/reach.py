@@ -12,8 +12,9 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 
 from danelaw.errors import DanelawError, Refused
-from danelaw.model import CertificateSpec, Solver, Visit, Visited
-from danelaw.names import is_address, mapped, parse_host_port
+from danelaw.model import CertificateSpec, Desired, Solver, Visit, Visited
+from danelaw.names import format_host_port, mapped
+from danelaw.run.ours import our_addresses
 from danelaw.run.rings import Rings
 
 PREFIX = "/.well-known/acme-challenge/"
@@ -62,13 +63,11 @@ def say_elsewhere(rings: Rings, spec: CertificateSpec, places: Mapping[str, Sequ
 
 
 def own_addresses(rings: Rings, spec: CertificateSpec) -> frozenset[str]:
-    """Return the addresses at which this host is known to be: its interfaces', `[connect]`'s and those of `addresses`.
+    """Return the addresses at which this host is known to be.
 
     Unlike for a proof, one that any deployment has is enough: who answers is looked at, too.
     """
-    named = (address for deployment in spec.deployments for address in deployment.addresses)
-    mapped_ones = (parse_host_port(source)[0] for source in rings.connect)
-    return rings.host.addresses() | {*named, *(host for host in mapped_ones if is_address(host))}
+    return our_addresses(Desired((spec,)), rings).anywhere
 
 
 def judge(rings: Rings, spec: CertificateSpec, visited: Visited, addresses: Sequence[str]) -> tuple[str, bool]:
@@ -95,7 +94,7 @@ def judge(rings: Rings, spec: CertificateSpec, visited: Visited, addresses: Sequ
         )
     remedy = (
         f"point {visit.name} to this host, let that one hand {PREFIX} on to it, or say by [connect] how "
-        f'"{_source(visit.address)}" is reached from here'
+        f'"{format_host_port(visit.address, 80)}" is reached from here'
     )
     return f"{elsewhere}, and http://{visit.name}{PREFIX} there {visited.found}: the CA asks there; {remedy}", True
 
@@ -129,10 +128,6 @@ def scope(address: str) -> Scope:
     if found.is_link_local:
         return found.version, "link"
     return found.version, "global" if found.is_global else "private"
-
-
-def _source(address: str) -> str:
-    return f"[{address}]:80" if ":" in address else f"{address}:80"
 
 
 def _clean_up(rings: Rings, solver: Solver, names: Mapping[str, object], token: str) -> None:

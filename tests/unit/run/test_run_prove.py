@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from danelaw.model import Deployment, Endpoint
+from danelaw.run.look import look
 from danelaw.run.prove import HANDSHAKES, prove
 from fakes.run_world import ADDRESS, HOST, IMAPS, SMTP, Look, MailWorld
 from local_state import chain_of
@@ -37,6 +38,18 @@ def test_a_look_up_that_fails_fails_the_proof_in_words() -> None:
     assert str(IMAPS) in failure
     assert "the signature expired" in failure
     assert str(SMTP) not in failure
+
+
+def test_a_look_up_that_fails_leaves_the_addresses_that_it_had_last() -> None:
+    """The service is proven there, and DNS's trouble does not bring the old certificate back."""
+    world = MailWorld()
+    world.host.live_chain = CHAIN
+    look(world.desired, world.rings)
+    world.zone.hosts[HOST] = ((), "indeterminate", "no answer")
+    evidence, failure = proof(world, SMTP)
+    assert failure is None
+    assert f"{HOST}:25 at {ADDRESS}" in evidence
+    assert f"at the addresses of an earlier look: {SMTP}: DNS: the addresses of {HOST} cannot be looked up" in evidence
 
 
 def test_a_look_up_that_fails_for_a_moment_does_not() -> None:
