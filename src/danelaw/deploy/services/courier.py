@@ -1,7 +1,7 @@
 """Courier's IMAP and POP3 servers: what their files in /etc/courier say (imapd-ssl, pop3d-ssl, couriertls(1)).
 
 couriertls is started anew for each connection and reads its file then: writing the file is all that going live takes,
-and there is no reload.
+and there is no reload. It takes the parts of the file in any order.
 """
 
 # ruff: noqa: PTH123, PTH207 - paths are text here
@@ -71,7 +71,7 @@ class Preset:
         if not has_files:
             named = [(certificate, f"TLS_CERTFILE of {where}"), (key, f"TLS_PRIVATE_KEYFILE of {where}")]
             refusals.check_paths(ask, named[:1] if key == certificate else named)
-        # couriertls gives up root for this user; where there is none, the file stays whose it is.
+        # Courier's own files ask for this owner (imapd-ssl); where there is no such user, the file stays whose it is.
         owner = self.user if _exists(self.user) else None
         if key == certificate:
             parts: tuple[FilePart, ...] = ("cert", "key", "chain")
