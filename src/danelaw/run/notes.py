@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle.gate import owner_state
+from danelaw.lifecycle.here import silent_elsewhere
 from danelaw.lifecycle.records import current_key, foreign_records, orphan_records
-from danelaw.model import CertificateSpec, Desired, DnsView, Facts, Host, KeyFact
+from danelaw.model import CertificateSpec, Desired, DnsView, Facts, Host, KeyFact, Presented, Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ def notes(desired: Desired, facts: Facts, host: Host) -> tuple[Note, ...]:
     return (
         *_foreign(desired, facts),
         *_left_out(desired, facts),
+        *_silent_elsewhere(desired, facts),
         *_keys(desired, facts, host),
         *_orphans(desired, facts),
     )
@@ -61,6 +63,16 @@ def _left_out(desired: Desired, facts: Facts) -> Iterator[Note]:
         state = owner_state(facts, owner)
         for server in state.left_out if state else ():
             yield Note("left-out", owner, f"{server} was not asked about {owner}: this host has no route to it")
+
+
+def _silent_elsewhere(desired: Desired, facts: Facts) -> Iterator[Note]:
+    """Nobody here can start a service at another host's address; what it presents counts all the same."""
+    for endpoint in dict.fromkeys(claim.endpoint for spec in desired.certificates for claim in spec.claims):
+        rows: list[Presented | Silent] = [*facts.presented, *facts.silent]
+        last = max((row.last_at for row in rows if row.endpoint == endpoint), default=None)
+        for row in silent_elsewhere(facts, endpoint, last) if last else ():
+            text = f"is another host's and silent since {row.first_at:%Y-%m-%d %H:%M:%SZ}: {row.problem}"
+            yield Note("silent-elsewhere", str(endpoint), f"{row.address} at {endpoint} {text}")
 
 
 def _keys(desired: Desired, facts: Facts, host: Host) -> Iterator[Note]:
