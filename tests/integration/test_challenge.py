@@ -51,7 +51,7 @@ def test_apache_is_stopped_for_the_challenge_and_up_afterwards(site: Site) -> No
     assert answers_http()
     lines = outcome.out.splitlines()
     stopped = next(number for number, line in enumerate(lines) if "pid; do sleep" in line)
-    started = next(number for number, line in enumerate(lines) if "-k start" in line)
+    started = next(number for number, line in enumerate(lines) if "apache2ctl start" in line)
     assert stopped < started
     assert len(site.chains) == 1
 

@@ -414,11 +414,15 @@ def test_up_shell_and_down() -> None:
     assert processes(network) == []
 
 
-def test_nothing_is_left_of_a_world_whose_owner_was_killed() -> None:
+def test_nothing_is_left_of_a_world_whose_owner_was_killed(tmp_path: Path) -> None:
+    """And what was mounted in its folder, by mistake or not, is still there."""
     env = {**os.environ, "PYTHONPATH": str(TESTS)}
+    (tmp_path / "precious").touch()
     program = (
-        "import sys; from world import World\n"
+        "import sys; from pathlib import Path; from world import World; from world.namespace import bind_mount\n"
         "with World({'apache', 'bind', 'dovecot'}, key_type='p256') as world:\n"
+        f"    (world.folder / 'mounted').mkdir(); bind_mount(Path({str(tmp_path)!r}), world.folder / 'mounted')\n"
+        "    assert (world.folder / 'mounted' / 'precious').exists()\n"
         "    print(world.namespace.network, world.folder, flush=True); sys.stdin.read()\n"
     )
     argv = [sys.executable, "-c", program]
@@ -430,6 +434,7 @@ def test_nothing_is_left_of_a_world_whose_owner_was_killed() -> None:
     owner.communicate()
     wait_until(lambda: processes(network) == [], "processes are left")
     wait_until(lambda: not Path(folder).exists(), "the folder is left")
+    assert (tmp_path / "precious").exists()
 
 
 def test_the_key_in_use_is_of_the_type_asked_for() -> None:

@@ -17,12 +17,16 @@ CA_PORT = 14000
 CA_MANAGEMENT_PORT = 15000
 MAIL = ("127.25.0.1", "127.25.0.2")
 """``mail`` of every zone: Postfix and Dovecot."""
+COURIER = "127.25.0.3"
+"""Postfix, with Courier in Dovecot's place: the site of the tutorial."""
 WEB = "127.80.0.1"
 """``www``, ``blog`` and the apex of every zone: Apache."""
 
-ADDRESSES = (ROOT_NS, TEST_NS, NS1, NS2, RESOLVER, CA_RESOLVER, CA, *MAIL, WEB)
+ADDRESSES = (ROOT_NS, TEST_NS, NS1, NS2, RESOLVER, CA_RESOLVER, CA, *MAIL, COURIER, WEB)
 
 DOMAIN = "example.test"
+SHOP = f"shop.{DOMAIN}"
+"""The second site of scenario's Apache; not in the certificate at first."""
 MIRROR = "mirror"
 """A signed top-level domain whose ``mail`` is that of `DOMAIN`, for tools that cannot see ``test.`` (danetool)."""
 NAMES = (DOMAIN, f"mail.{DOMAIN}", f"www.{DOMAIN}", f"blog.{DOMAIN}")

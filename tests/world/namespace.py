@@ -42,9 +42,14 @@ def mount_privately() -> None:
     _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
 
 
-def bind_mount(source: Path, target: Path) -> None:
-    """Let ``target`` show the file ``source``, in this mount namespace only."""
-    _call("mount", bytes(source), bytes(target.resolve()), None, _MS_BIND, None)
+def bind_mount(source: Path, target: Path, *, recursive: bool = False) -> None:
+    """Let ``target`` show the file or folder ``source``, in this mount namespace only, with what is mounted in it or not."""
+    _call("mount", bytes(source), bytes(target.resolve()), None, _MS_BIND | (_MS_REC if recursive else 0), None)
+
+
+def mount_tmpfs(target: Path) -> None:
+    """Let a folder be a file system in memory, in this mount namespace only."""
+    _call("mount", b"tmpfs", bytes(target), b"tmpfs", 0, b"mode=755,size=64m")
 
 
 def mount_proc() -> None:
@@ -78,15 +83,17 @@ class Namespace:
         for kind, name in (CLONE_NEWNET, "net"), (CLONE_NEWNS, "mnt"):
             self._outside[kind] = os.open(here / name, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            unshare(CLONE_NEWNET | CLONE_NEWNS)
+            unshare(CLONE_NEWNET)
             self.network = str((here / "net").readlink())
-            mount_privately()
-            _ip("link set lo up", *(f"address add {address}/32 dev lo" for address in self._addresses))
+            # The keeper removes the folder as the host sees it, without what is mounted in there.
             self._keeper = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), self.network, self._folder],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )
+            unshare(CLONE_NEWNS)
+            mount_privately()
+            _ip("link set lo up", *(f"address add {address}/32 dev lo" for address in self._addresses))
         except BaseException:
             self.leave()
             raise

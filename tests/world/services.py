@@ -6,6 +6,7 @@ from pathlib import Path
 
 from world import layout
 from world.pki import Identity
+from world.private import ETC, SRV
 from world.server import Server, greeting, listens, speaks_tls, wait_until, write
 from world.tools import program, run
 
@@ -94,21 +95,24 @@ scache    unix - - n - 1 scache
 
 
 class Postfix(Service):
-    """The mail server: 25 with STARTTLS, 587 with STARTTLS required, 465 TLS at once. Mail it takes goes nowhere."""
+    """The mail server: 25 with STARTTLS, 587 with STARTTLS required, 465 TLS at once. Mail it takes goes nowhere.
+
+    It is configured in /etc/postfix, so that plain ``postconf`` and ``postfix reload`` mean it.
+    """
 
     name = "postfix"
     address = (layout.MAIL[0], 25)
-    where = f"mail: {' and '.join(layout.MAIL)}, ports 25, 587, 465"
+    where = f"mail: {', '.join((*layout.MAIL, layout.COURIER))}, ports 25, 587, 465"
 
     @property
     def config_dir(self) -> Path:
-        """What ``-c`` and ``MAIL_CONFIG`` want; main.cf uses the world's resolver with DANE for what it sends."""
-        return self.folder / "etc"
+        """What ``MAIL_CONFIG`` wants; main.cf uses the world's resolver with DANE for what it sends."""
+        return ETC / "postfix"
 
     @property
     def combined(self) -> Path:
         """The one file that it reads: key, certificate, chain."""
-        return self.folder / "combined.pem"
+        return self.config_dir / "tls.pem"
 
     @property
     def test(self) -> list[str]:
@@ -127,15 +131,14 @@ class Postfix(Service):
         return self._command("start")
 
     def _command(self, command: str) -> list[str]:
-        return [program("postfix"), "-c", str(self.config_dir), command]
+        return [program("postfix"), command]
 
     def install(self, identity: Identity) -> None:
         write(self.combined, identity.combined_pem, 0o600)
 
     def configure(self) -> None:
         self.install(self._identity)
-        for folder in self.config_dir, self.folder / "queue":
-            folder.mkdir()
+        (self.folder / "queue").mkdir()
         run("install", "-d", "-o", "postfix", self.folder / "data")
         settings = {
             "compatibility_level": "3.6",
@@ -143,7 +146,7 @@ class Postfix(Service):
             "data_directory": self.folder / "data",
             "maillog_file": self.log,
             "maillog_file_prefixes": self.folder,
-            "inet_interfaces": ", ".join(layout.MAIL),
+            "inet_interfaces": ", ".join((*layout.MAIL, layout.COURIER)),
             "inet_protocols": "ipv4",
             "myhostname": f"mail.{layout.DOMAIN}",
             "mydestination": f"{layout.DOMAIN}, mail.{layout.DOMAIN}",
@@ -153,7 +156,7 @@ class Postfix(Service):
             "alias_maps": "",
             "smtpd_peername_lookup": "no",
             "smtpd_client_connection_count_limit": "0",
-            "smtpd_tls_chain_files": self.combined,
+            "smtpd_tls_chain_files": "/etc/postfix/tls.pem",
             "smtpd_tls_security_level": "may",
             "smtpd_tls_loglevel": "1",
             "smtp_dns_support_level": "dnssec",
@@ -168,11 +171,11 @@ class Postfix(Service):
         return self._command("start-fg")
 
     def ready(self) -> bool:
-        return all(speaks_tls(address, 465) for address in layout.MAIL)
+        return all(speaks_tls(address, 465) for address in (*layout.MAIL, layout.COURIER))
 
 
 class Dovecot(Service):
-    """IMAP on 143 and 993, POP3 on 110 and 995. Everybody's password is ``secret``."""
+    """IMAP on 143 and 993, POP3 on 110 and 995. Everybody's password is ``secret``. Configured in /etc/dovecot."""
 
     name = "dovecot"
     address = (layout.MAIL[0], 993)
@@ -180,34 +183,34 @@ class Dovecot(Service):
 
     @property
     def config(self) -> Path:
-        """What ``-c`` wants."""
-        return self.folder / "dovecot.conf"
+        """Its main file."""
+        return ETC / "dovecot" / "dovecot.conf"
 
     @property
     def fullchain(self) -> Path:
         """The certificate and its chain."""
-        return self.folder / "fullchain.pem"
+        return ETC / "dovecot" / "fullchain.pem"
 
     @property
     def key(self) -> Path:
         """The private key."""
-        return self.folder / "key.pem"
+        return ETC / "dovecot" / "key.pem"
 
     @property
     def test(self) -> list[str]:
-        return [program("doveconf"), "-c", str(self.config), "-n"]
+        return [program("doveconf"), "-n"]
 
     @property
     def reload(self) -> list[str]:
-        return [program("doveadm"), "-c", str(self.config), "reload"]
+        return [program("doveadm"), "reload"]
 
     @property
     def stop_command(self) -> list[str]:
-        return [program("doveadm"), "-c", str(self.config), "stop"]
+        return [program("doveadm"), "stop"]
 
     @property
     def start_command(self) -> list[str]:
-        return [program("dovecot"), "-c", str(self.config)]
+        return [program("dovecot")]
 
     def install(self, identity: Identity) -> None:
         write(self.key, identity.key_pem, 0o600)
@@ -224,8 +227,8 @@ instance_name = danelaw-world
 protocols = imap pop3
 listen = {", ".join(layout.MAIL)}
 ssl = required
-ssl_cert = <{self.fullchain}
-ssl_key = <{self.key}
+ssl_cert = </etc/dovecot/fullchain.pem
+ssl_key = </etc/dovecot/key.pem
 mail_location = maildir:{self.folder}/mail/%u
 passdb {{
   driver = static
@@ -246,51 +249,56 @@ userdb {{
 
 
 class Apache(Service):
-    """The web server of ``www``, ``blog`` and the apex: 80, with a web root for http-01, and 443."""
+    """The web server of ``www``, ``blog`` and the apex: 80, with a web root for http-01, and 443.
+
+    Configured in /etc/apache2 as Debian does it: plain ``apache2ctl`` means it.
+    """
 
     name = "apache"
     address = (layout.WEB, 80)
     where = f"www, blog and the apex: {layout.WEB}, ports 80, 443"
-    _modules = ("mpm_event", "authz_core", "mime", "dir", "alias", "socache_shmcb", "ssl", "unixd")
+    _modules = ("mpm_event", "authz_core", "mime", "dir", "alias", "socache_shmcb", "ssl")
 
     @property
     def config(self) -> Path:
-        """What ``-f`` wants."""
-        return self.folder / "apache2.conf"
+        """Its main file."""
+        return ETC / "apache2" / "apache2.conf"
+
+    @property
+    def site(self) -> Path:
+        """Its virtual host with TLS."""
+        return ETC / "apache2" / "sites-available" / "example_test.conf"
 
     @property
     def webroot(self) -> Path:
-        """What is served on port 80 and 443."""
-        return self.folder / "www"
+        """What is served on port 80 and 443: /srv/www."""
+        return SRV / "www"
 
     @property
     def fullchain(self) -> Path:
         """The certificate and its chain."""
-        return self.folder / "fullchain.pem"
+        return ETC / "ssl" / "certs" / "example_test.pem"
 
     @property
     def key(self) -> Path:
         """The private key."""
-        return self.folder / "key.pem"
+        return ETC / "ssl" / "private" / "example_test.key"
 
     @property
     def test(self) -> list[str]:
-        return self._command("-t")
+        return [program("apache2ctl"), "configtest"]
 
     @property
     def reload(self) -> list[str]:
-        return self._command("-k", "graceful")
+        return [program("apache2ctl"), "graceful"]
 
     @property
     def stop_command(self) -> list[str]:
-        return self._command("-k", "stop")
+        return [program("apache2ctl"), "stop"]
 
     @property
     def start_command(self) -> list[str]:
-        return self._command("-k", "start")
-
-    def _command(self, *arguments: str) -> list[str]:
-        return [program("apache2"), "-f", str(self.config), *arguments]
+        return [program("apache2ctl"), "start"]
 
     def install(self, identity: Identity) -> None:
         write(self.key, identity.key_pem, 0o600)
@@ -298,43 +306,59 @@ class Apache(Service):
 
     def configure(self) -> None:
         self.install(self._identity)
-        self.webroot.mkdir()
+        for folder in self.webroot, self.folder / "run", self.folder / "lock":
+            folder.mkdir()
         write(self.webroot / "index.html", "<h1>The world's web site</h1>\n")
+        write(
+            self.config.with_name("envvars"),
+            f"""export APACHE_RUN_USER=www-data APACHE_RUN_GROUP=www-data
+export APACHE_PID_FILE={self.folder}/apache2.pid APACHE_RUN_DIR={self.folder}/run
+export APACHE_LOCK_DIR={self.folder}/lock APACHE_LOG_DIR={self.folder} LANG=C
+""",
+        )
         modules = "\n".join(
-            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
-            for name in self._modules
-            if name != "unixd"  # built in at Debian
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in self._modules
         )
         write(
             self.config,
-            f"""ServerRoot "{self.folder}"
+            f"""ServerRoot "/etc/apache2"
 ServerName www.{layout.DOMAIN}
-PidFile "{self.folder}/apache2.pid"
-DefaultRuntimeDir "{self.folder}"
+PidFile ${{APACHE_PID_FILE}}
+DefaultRuntimeDir ${{APACHE_RUN_DIR}}
 Mutex pthread
 {modules}
-User www-data
-Group www-data
+User ${{APACHE_RUN_USER}}
+Group ${{APACHE_RUN_GROUP}}
 StartServers 1
 ErrorLog "{self.log}"
 TypesConfig /etc/mime.types
 Listen {layout.WEB}:80
 Listen {layout.WEB}:443
-{"".join(f"Listen {address}:80{chr(10)}" for address in layout.MAIL)}DocumentRoot "{self.webroot}"
-<Directory "{self.webroot}">
+{"".join(f"Listen {address}:80{chr(10)}" for address in (*layout.MAIL, layout.COURIER))}DocumentRoot "/srv/www"
+<Directory "/srv/www">
     Require all granted
 </Directory>
-<VirtualHost {layout.WEB}:443>
-    ServerName www.{layout.DOMAIN}
+IncludeOptional sites-enabled/*.conf
+""",
+        )
+        enabled = ETC / "apache2" / "sites-enabled"
+        for site in enabled.iterdir():  # what the host's Apache serves
+            site.unlink()
+        (enabled / self.site.name).symlink_to(Path("..", "sites-available", self.site.name))
+        write(
+            self.site,
+            f"""<VirtualHost {layout.WEB}:443>
+    ServerName {layout.DOMAIN}
+    ServerAlias www.{layout.DOMAIN} blog.{layout.DOMAIN} {layout.SHOP}
     SSLEngine on
-    SSLCertificateFile "{self.fullchain}"
-    SSLCertificateKeyFile "{self.key}"
+    SSLCertificateFile /etc/ssl/certs/example_test.pem
+    SSLCertificateKeyFile /etc/ssl/private/example_test.key
 </VirtualHost>
 """,
         )
 
     def argv(self) -> Sequence[str | Path]:
-        return self._command("-D", "FOREGROUND")
+        return ["sh", "-c", f". /etc/apache2/envvars; exec {program('apache2')} -D FOREGROUND"]
 
     def ready(self) -> bool:
         return speaks_tls(layout.WEB, 443)

@@ -13,6 +13,7 @@ from world.ca import Pebble
 from world.nameservers import Named, Secondary, serial_at
 from world.namespace import Namespace, bind_mount
 from world.pki import Authority, Identity, make_private_key
+from world.private import ETC, make_private
 from world.resolvers import Resolver
 from world.server import Server, wait_until, write
 from world.services import Apache, Dovecot, Postfix, Service
@@ -79,7 +80,8 @@ class World:
         """Write down what servers share, then the servers themselves."""
         folder = self.folder
         resolv_conf = f"nameserver {layout.RESOLVER}\noptions edns0 trust-ad timeout:2 attempts:2\n"
-        bind_mount(write(folder / "resolv.conf", resolv_conf), Path("/etc/resolv.conf"))
+        make_private(folder / "private")
+        write(ETC / "resolv.conf", resolv_conf)
         keys = folder / "tsig"
         self.owner_key = make_tsig_key("owner", "hmac-sha256", keys)
         """Changes everything everywhere: the world's own."""

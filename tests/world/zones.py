@@ -69,6 +69,7 @@ class Zone:
 @ MX 10 mail
 www A {layout.WEB}
 blog A {layout.WEB}
+shop A {layout.WEB}
 {mail}
 _25._tcp.alias CNAME _25._tcp.mail
 """
