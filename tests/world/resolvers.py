@@ -21,7 +21,8 @@ class Resolver(Server):
         self.address, self._hints, self._anchor, self._caching = address, hints, anchor, caching
 
     def configure(self) -> None:
-        lines = "cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    aggressive-nsec: no\n    infra-host-ttl: 1"
+        lines = "cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    aggressive-nsec: no\n    infra-host-ttl: 1\n"
+        lines += "    unknown-server-time-limit: 50"  # ms: it forgets which server is dead, and the CA has no patience
         forgetting = "" if self._caching else lines
         write(
             self.folder / "unbound.conf",
