@@ -1,0 +1,191 @@
+"""Keys and CSRs as administrators have them, before the real Pebble: passwords, ready CSRs, subjects, refusals."""
+
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fakes import openssl_files as made
+from scenario.mailhost import MailHost, kinds
+from world import World
+
+pytestmark = pytest.mark.world
+
+MakeHost = Callable[..., MailHost]
+
+SUBJECT = {
+    "country": "DE",
+    "state": "Hessen",
+    "locality": "Kassel",
+    "organization": "Beispiel für alle",
+    "organizational_unit": "",
+    "email": "igor@example.test",
+}
+
+
+def rewrite(host: MailHost, *lines: str, names: tuple[str, ...] = ()) -> None:
+    """Put lines in the place of ``key``, and other names in that of the host's."""
+    text = host.config.read_text()
+    key = f'key = "{host.world.initial_key}"'
+    assert text.count(key) == 1
+    text = text.replace(key, "\n".join(lines))
+    if names:
+        text = text.replace(f'names = ["{host.host}"]', "names = [" + ", ".join(f'"{name}"' for name in names) + "]")
+    host.config.write_text(text)
+
+
+def sent(host: MailHost) -> list[bytes]:
+    """Return the CSRs of the orders, by SQLite itself."""
+    with closing(sqlite3.connect(f"file:{host.state_dir}/facts/facts.sqlite?mode=ro", uri=True)) as database:
+        return [row[0] for row in database.execute("SELECT csr_der FROM ca_order ORDER BY opened_at")]
+
+
+def secret(path: Path, content: bytes) -> Path:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return path
+
+
+def initial(host: MailHost) -> bytes:
+    return host.world.initial.key_pem
+
+
+def csr(host: MailHost, common: str, *names: str, key: bytes | None = None) -> str:
+    """Write a CSR over the key in use; return its path."""
+    path = host.folder / "ready.csr"
+    san = ",".join(f"DNS:{name}" for name in names)
+    path.write_bytes(made.csr(key or initial(host), subject=f"/CN={common}/emailAddress=igor@{common}", san=san))
+    return str(path)
+
+
+def test_a_key_with_a_password_is_adopted_and_goes_live_with_a_subject_of_its_own(mailhost: MakeHost) -> None:
+    host = mailhost()
+    key = secret(host.folder / "locked.key", made.locked(initial(host)))
+    password = secret(host.folder / "key.pass", f"{made.PASSWORD}\n".encode())
+    fields = ", ".join(f'{name} = "{text}"' for name, text in {**SUBJECT, "common_name": host.host}.items())
+    rewrite(host, f'key = "{key}"', f'key_password_file = "{password}"', f"subject = {{ {fields} }}")
+    taken = kinds(host.apply("--wait"))
+    assert (taken[0], taken.count("obtain")) == ("take-key", 1)
+    assert host.tlsa() == [host.world.initial.tlsa(1)]
+    assert host.presented().tlsa(1) == host.world.initial.tlsa(1)
+    assert host.presented().leaf_pem != host.world.initial.leaf_pem
+    assert host.verdicts() == []
+    (copy,) = (host.state_dir / "keys").iterdir()
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert made.spki(copy.read_bytes()) == made.spki(initial(host))
+    said = made.openssl(
+        "req", "-inform", "DER", "-noout", "-subject", "-nameopt", "RFC2253,utf8,-esc_msb", data=sent(host)[0]
+    )
+    email, *others = said.decode().strip().removeprefix("subject=").split(",")
+    assert others == [f"CN={host.host}", "O=Beispiel für alle", "L=Kassel", "ST=Hessen", "C=DE"]
+    assert email.endswith("igor@example.test")
+    everything = b"".join(path.read_bytes() for path in host.state_dir.rglob("*") if path.is_file())
+    assert made.PASSWORD.encode() not in everything
+
+
+def test_the_wrong_password_is_a_hold_in_the_plan_and_a_failed_run_and_changes_nothing(mailhost: MakeHost) -> None:
+    host = mailhost()
+    key = secret(host.folder / "locked.key", made.locked(initial(host)))
+    password = secret(host.folder / "key.pass", b"another one\n")
+    rewrite(host, f'key = "{key}"', f'key_password_file = "{password}"')
+    (hold,) = [entry for entry in host.plan() if "hold" in entry]
+    why = f"{key}: found a key that the password in key_password_file does not open; correct the password"
+    assert (hold["hold"], hold["why"]) == ("key", why)
+    assert not host.state_dir.exists()
+    run = host.danelaw("apply")
+    assert run.status == 1
+    assert why in run.out
+    assert not (host.state_dir / "keys").exists()
+    assert "another one" not in run.out + run.err
+    assert host.presented().leaf_pem == host.world.initial.leaf_pem
+
+
+def test_a_csr_whose_common_name_stands_alone_is_refused_by_this_ca_and_explained(mailhost: MakeHost) -> None:
+    """The administrator's own CSR; Let's Encrypt takes it, Pebble does not."""
+    host = mailhost()
+    others = (f"mail.{host.zone}", f"www.{host.zone}")
+    rewrite(
+        host,
+        f'key = "{host.world.initial_key}"',
+        f'csr = "{csr(host, host.zone, *others)}"',
+        names=(host.zone, *others),
+    )
+    plan = host.danelaw("plan")
+    assert f'whose common name "{host.zone}" is not among its alternative names; expected it among them' in plan.err
+    run = host.danelaw("apply")
+    assert run.status == 1
+    line = next(line for line in run.out.splitlines() if line.startswith("FAILED"))
+    assert "refused /finalize-order/" in line
+    assert "unauthorized: " in line
+    assert f'the CSR has the common name "{host.zone}", which is not among its alternative names' in line
+    assert f"make it again with DNS:{host.zone} in subjectAltName, or order from another CA" in line
+    assert host.presented().leaf_pem == host.world.initial.leaf_pem
+
+
+def test_a_csr_with_its_common_name_among_the_others_is_sent_byte_for_byte(mailhost: MakeHost) -> None:
+    """The accepting twin; and a CSR that changes over the same key is sent at the next renewal."""
+    host = mailhost()
+    names = (host.zone, f"mail.{host.zone}", f"www.{host.zone}")
+    path = csr(host, host.zone, *names)
+    rewrite(host, f'key = "{host.world.initial_key}"', f'csr = "{path}"', names=names)
+    host.apply("--wait")
+    first = made.openssl("req", "-outform", "DER", data=Path(path).read_bytes())
+    assert sent(host) == [first]
+    assert host.presented().tlsa(1) == host.world.initial.tlsa(1)
+    assert sorted(host.json("status")["certificates"][0]["names"]) == sorted(names)
+    csr(host, f"www.{host.zone}", *reversed(names))
+    host.apply("--force-renewal", "--wait")
+    second = made.openssl("req", "-outform", "DER", data=Path(path).read_bytes())
+    assert second != first
+    assert sent(host) == [first, second]
+    csr(host, host.zone, *names, key=made.rsa())  # over another key: told, and not followed
+    outcome = host.apply("--force-renewal", "--wait")
+    assert sent(host) == [first, second, second]
+    assert [note["note"] for note in outcome["notes"] if note["subject"] == host.zone] == ["csr-changed"]
+    assert host.presented().tlsa(1) == host.world.initial.tlsa(1)
+    assert host.verdicts() == []
+
+
+def test_a_csr_over_another_key_than_the_one_named_is_refused_before_an_order(mailhost: MakeHost) -> None:
+    host = mailhost()
+    path = csr(host, host.host, host.host, key=made.rsa())
+    rewrite(host, f'key = "{host.world.initial_key}"', f'csr = "{path}"')
+    orders = host.orders
+    run = host.danelaw("apply")
+    assert run.status == 1
+    assert f"{path}: found a CSR over another key (" in run.out
+    assert f"than {host.world.initial_key} (" in run.out
+    assert host.orders == orders
+
+
+@pytest.fixture
+def apache(world: World) -> Iterator[World]:
+    """Apache, whose files this test changes, with its own again afterwards."""
+    yield world
+    for path in (world.apache.fullchain, world.apache.key):
+        path.unlink(missing_ok=True)
+    world.apache.present(world.initial)
+
+
+def test_of_a_csr_alone_the_public_half_is_published_and_the_chain_deployed(apache: World, mailhost: MakeHost) -> None:
+    """The key is where danelaw is not to have it: here Apache has had it all along."""
+    host = mailhost(host="www", ports=(443,))
+    rewrite(host, f'csr = "{csr(host, host.host, host.host)}"')
+    text = host.config.read_text()
+    refused = host.danelaw("apply")
+    assert refused.status == 2
+    assert "found a file that holds the key, though of the key there is only the csr" in refused.err
+    head, _, _ = text.partition(f'[[certificate."{host.zone}".deploy]]')
+    reload = ", ".join(f'"{word}"' for word in apache.apache.reload)
+    host.config.write_text(
+        f'{head}[[certificate."{host.zone}".deploy]]\nfullchain = "{apache.apache.fullchain}"\n'
+        f'reload = [{reload}]\nprove = ["{host.host}:443"]\n'
+    )
+    host.apply("--wait")
+    assert host.tlsa(443) == [apache.initial.tlsa(1)]
+    assert apache.apache.fullchain.read_bytes() != apache.initial.fullchain_pem
+    assert host.json("status")["certificates"][0]["key"]["origin"] == "elsewhere"
+    assert not (host.state_dir / "keys").exists()
