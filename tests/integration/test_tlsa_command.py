@@ -1,6 +1,7 @@
 """`danelaw tlsa` among real servers: what it prints is loaded and sent, and what is live is what it says."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import pytest
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw import dane, pki
 from danelaw.model import TlsaRecord
+from demo.walk import run, steps
 from integration.tls_servers import Address, openssl_server
 from world import World, layout
 
@@ -222,3 +224,21 @@ def test_an_own_certificate_that_says_it_is_a_ca_s_has_no_record_of_usage_2(tmp_
     assert done.status == 1
     assert [record.usage for record in done.records] == [3]
     assert "would pin the service's own certificate; take usage 3" in done.err
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "tlsa.md"
+
+
+def test_every_command_of_the_page_does_what_the_page_shows(world: World, tmp_path: Path) -> None:
+    write_config(world, tmp_path)
+    (tmp_path / "tsig.key").symlink_to(world.owner_key.clause)
+    env = {**world.env, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    commands = list(steps(PAGE.read_text()))
+    try:
+        for step in commands:
+            run(step, env, tmp_path)
+    finally:
+        world.publish(f"_25._tcp.mail.{layout.DOMAIN}", [])
+    assert len(commands) > 15

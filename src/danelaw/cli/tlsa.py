@@ -176,7 +176,7 @@ def _from_file(
     except InputError as error:
         raise InputError(f"{shown}: {error}") from None
     if len(sources) > 1:
-        kind = "keys" if sources[0].chain is None else "certificates with nothing below them"
+        kind = "keys" if sources[0].chain is None else "certificates that issued none of the others"
         result.note("several", shown, f"{shown} holds {len(sources)} {kind}; the records are those of all of them")
     for source in sources:
         for spec in specs:
@@ -306,8 +306,8 @@ def _nsupdate(rows: Sequence[_Row], ttl: int) -> Iterable[str]:
     """
     if any(not row.owner for row in rows):
         raise InputError("--format nsupdate needs the owner name of the records; add --endpoint HOST:PORT")
-    yield "; Adds TLSA records and removes none; may be sent twice. nsupdate -k KEYFILE THIS-FILE"
-    yield "; YXRRSET says that an alias stands at the name: add the records at the alias's target in its place."
+    yield "; Adds TLSA records and removes none, so it may be sent twice: nsupdate -k KEYFILE SCRIPT"
+    yield "; YXRRSET means that an alias (CNAME) stands there: the records belong to its target."
     for owner in dict.fromkeys(row.owner for row in rows):
         # RFC 2136 section 3.4.2.2: an add beside a CNAME is ignored, with NOERROR.
         yield f"prereq nxrrset {owner} IN CNAME"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from danelaw.errors import InputError
 from danelaw.model import Chain
 from danelaw.pki import der, pem
-from danelaw.pki.chain import CERTIFICATE_LABELS, strict_chain
+from danelaw.pki.chain import CERTIFICATE_LABELS, spki_of_certificate, strict_chain
 from danelaw.pki.keys import load_public_key, quiet, spki_of_csr
 from danelaw.pki.path import is_ca, is_issued_by, issuers
 from danelaw.pki.private import refuse_endless_derivation, refuse_odd_forms
@@ -111,16 +111,17 @@ def _certificates(certificates_der: Sequence[bytes]) -> tuple[Source, ...]:
 
 
 def _leaves(certificates_der: Sequence[bytes]) -> Sequence[bytes]:
-    """Return the certificates that issued none of the others; of those the CAs' own count where there is nothing else.
+    """Return the certificates that issued none of the others; CAs' own count where there is nothing else.
 
-    A file in which each issued another (two CAs that signed each other) starts with its leaf.
+    A key that signed its own certificate twice (a renewal) issued neither. A file in which each certificate issued
+    another (two CAs that signed each other) starts with its leaf.
     """
-    ends = [
-        one
-        for one in certificates_der
-        if not any(other != one and is_issued_by(other, one) for other in certificates_der)
-    ]
-    return [one for one in ends if not is_ca(one)] or ends[:1] or certificates_der[:1]
+    ends = [one for one in certificates_der if not any(_issued(one, other) for other in certificates_der)]
+    return [one for one in ends if not is_ca(one)] or ends or certificates_der[:1]
+
+
+def _issued(one: bytes, other: bytes) -> bool:
+    return is_issued_by(other, one) and spki_of_certificate(other) != spki_of_certificate(one)
 
 
 def _private_key(block: bytes, password: bytes | None) -> Source:

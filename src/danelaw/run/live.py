@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from danelaw.model import Chain, DnsView, Endpoint, KeyAlgorithm, Prober, ProbeRequest, Security
 from danelaw.names import format_host_port
@@ -46,8 +47,9 @@ def look_live(endpoint: Endpoint, outside: Outside) -> Live:
     is not offered is no problem.
     """
     addresses, security, problem = _addresses(endpoint, outside)
+    where = format_host_port(endpoint.host, endpoint.port)
     if not addresses:
-        return Live((), (f"{endpoint}: {problem}",), security)
+        return Live((), (f"{where}: {problem}",), security)
     requests = [
         ProbeRequest(endpoint, address, _dialled(endpoint, address, outside), algorithm)
         for address in addresses
@@ -60,7 +62,9 @@ def look_live(endpoint: Endpoint, outside: Outside) -> Live:
         for chain in result.chains:
             chains.setdefault(chain, {})[shown] = None
         if result.problem:
-            problems.setdefault(shown, f"{endpoint}: {result.problem}")
+            # The problem starts with what was dialled, which may be the endpoint itself.
+            same = result.problem.startswith(f"{where} ")
+            problems.setdefault(shown, result.problem if same else f"{where}: {result.problem}")
     presented = tuple(Presented(chain, tuple(places)) for chain, places in chains.items())
     return Live(presented, tuple(problems.values()), security)
 
@@ -73,6 +77,7 @@ def _addresses(endpoint: Endpoint, outside: Outside) -> tuple[tuple[str, ...], S
     addresses, security, why = outside.dns.addresses(endpoint.host)
     if security in {"bogus", "indeterminate"}:
         return (), security, f"its addresses cannot be looked up ({security}): {why or 'no reason given'}"
+    addresses = tuple(sorted(addresses, key=lambda each: (ip_address(each).version, ip_address(each))))
     return addresses, security, f"{endpoint.host} has no address" + (f": {why}" if why else "")
 
 

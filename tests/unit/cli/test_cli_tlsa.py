@@ -242,6 +242,22 @@ def test_of_cas_alone_the_lowest_is_the_leaf(run: Runs) -> None:
     assert run(file, "--record", "2 0 1", "--ta", "1").out == f"2 0 1 {sha256(INTERMEDIATE.der)}\n"
 
 
+def test_every_ca_of_a_file_of_cas_is_pinned(run: Runs) -> None:
+    """Let's Encrypt's intermediates: published are all of them or none."""
+    cas = [issue(f"YE{number}", ROOT, ca=True) for number in (1, 2)]
+    said = run(run.file("cas.pem", pems(*cas)), "--record", "2 1 1")
+    assert said.lines == [f"2 1 1 {sha256(each.spki_der)}" for each in cas]
+    assert "holds 2 certificates" in said.err
+
+
+def test_two_certificates_that_one_key_signed_for_itself_are_two(run: Runs) -> None:
+    key = p256()
+    renewed = [issue(HOST, key=key), issue(HOST, key=key)]
+    assert run(run.file("renewed.pem", pems(*renewed)), "--record", "3 0 1").lines == [
+        f"3 0 1 {sha256(each.der)}" for each in renewed
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -377,3 +393,24 @@ def test_hostile_names_in_certificates_do_not_reach_the_terminal(run: Runs) -> N
     said = run(run.file("chain.pem", pems(issue(HOST, root), root)), "--record", "2 0 1")
     assert "\x1b" not in said.err
     assert len(said.err.splitlines()) == 1
+
+
+# --- start-up --------------------------------------------------------------------------------------------------------
+
+SHOW = "import sys\nfrom danelaw.cli import run_command_line as run\nrun(sys.argv[1:])\nprint(*sorted(sys.modules))"
+HEAVY = {"dns", "OpenSSL", "asyncio", "ssl", "sqlite3", "urllib3", "idna", "tomllib"}
+
+
+def imported(*arguments: str) -> set[str]:
+    argv = [sys.executable, "-c", SHOW, "tlsa", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    return {module.partition(".")[0] for module in done.stdout.splitlines()[-1].split()}
+
+
+def test_files_are_read_without_dns_and_tls(tmp_path: Path) -> None:
+    chain, key, _ = LEAF.write(tmp_path, "mail")
+    assert not HEAVY & imported(str(chain), "--record", "2 1 1", "--record", "3 1 1", "--endpoint", f"{HOST}:25")
+    assert not HEAVY & imported(str(key))
+    assert HEAVY & imported(
+        "127.0.0.1:1", "--protocol", "tls"
+    )  # the twin: nobody is there, and more was needed to know
