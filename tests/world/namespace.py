@@ -43,7 +43,7 @@ def mount_privately() -> None:
 
 
 def bind_mount(source: Path, target: Path, *, recursive: bool = False) -> None:
-    """Let ``target`` show the file or folder ``source``, in this mount namespace only, with what is mounted in it or not."""
+    """Let ``target`` show the file or folder ``source``, in this mount namespace only. ``recursive``: with what is mounted in it."""
     _call("mount", bytes(source), bytes(target.resolve()), None, _MS_BIND | (_MS_REC if recursive else 0), None)
 
 

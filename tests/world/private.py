@@ -1,7 +1,7 @@
 """Folders of the host that a world has to itself: what is written there, nobody outside ever sees.
 
-So services are configured where Debian's packages look for it, danelaw's files have their default paths, and plain commands
-(``postconf``, ``doveadm reload``, ``apache2ctl configtest``) mean the world's own servers.
+So services are configured where Debian's packages look for it, danelaw's files have their default paths, and plain
+commands (``postconf``, ``doveadm reload``, ``apache2ctl configtest``) mean the world's own servers.
 """
 
 import os
