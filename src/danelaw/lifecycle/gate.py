@@ -187,7 +187,7 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
     seen: _Seen = (facts.rrsets, facts.servers, facts.unreachable, facts.owners)
     known = _last.get(owner)
     if known is None or known[1:3] != (now, desired.lookup_margin) or any(map(is_not, known[0], seen)):
-        if any(row[1] != now for row in _last.values()):
+        if _last and next(iter(_last.values()))[1] != now:
             _last.clear()
         known = _last[owner] = seen, now, desired.lookup_margin, _held(facts, desired, owner, now)
     return list(known[3])
