@@ -123,9 +123,8 @@ def read_csr(data: bytes) -> CsrContents:
 def csr_names(csr_der: bytes) -> tuple[str, ...]:
     """Return the DNS names of a CSR's SAN in its order; () where it has none or cannot be read."""
     try:
-        csr = x509.load_der_x509_csr(csr_der)
-        san = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound):
+        san = _parsed(csr_der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (InputError, x509.ExtensionNotFound):
         return ()
     return tuple(san.get_values_for_type(x509.DNSName))
 
