@@ -1,1 +1,1 @@
-"""Figures, as ratios to bare Python and to peers in the same run."""
+"""Figures, as ratios to bare Python and to certbot in the same run. docs/bench.md explains them."""
