@@ -144,9 +144,14 @@ def test_a_protocol_and_an_address_can_be_given(world: World, config: Path) -> N
     assert Done(f"{layout.MAIL[0]}:25", config=config).out == f"{record}\n"
     named = Done(f"{layout.MAIL[0]}:25", "--name", f"mail.{layout.DOMAIN}", config=config)
     assert named.out == f"_25._tcp.mail.{layout.DOMAIN}. 3600 IN TLSA {record}\n"
-    wrong = Done(f"{layout.MAIL[0]}:25", "--protocol", "imap", config=config)
+    usages = Done(f"{layout.MAIL[0]}:25", "--record", "1 1 1", config=config)
+    assert "warning: usage 1 is not for port 25" in usages.err
+    script = Done(f"{layout.MAIL[0]}:25", "--format", "nsupdate", config=config)
+    assert (script.status, script.out) == (2, "")
+    assert "add --endpoint HOST:PORT" in script.err
+    wrong = Done(f"{layout.MAIL[0]}:25", "--protocol", "imap", "--name", HOST, "--format", "nsupdate", config=config)
     assert (wrong.status, wrong.out) == (1, "")
-    assert f"{layout.MAIL[0]}:25" in wrong.err
+    assert f"{HOST}:25: {layout.MAIL[0]}:25" in wrong.err
     ipv6 = Done("[::1]:993", config=config)
     assert (ipv6.status, ipv6.out) == (1, "")
     assert "[::1]:993" in ipv6.err
@@ -215,6 +220,23 @@ def test_records_cover_all_that_any_address_presents(world: World, tmp_path: Pat
     # What presents no CA certificate can have no record of usage 2, and that is said.
     assert f"at {second}: a TLSA record 2 0 1 (usage 2) pins a CA certificate" in whole.err
     assert len(whole.records) == 4
+
+
+def test_names_and_dates_that_clients_refuse_are_said(tmp_path: Path) -> None:
+    expired = issue(HOST, ROOT, at=NOW, days=-0.5)
+    for served, name, says in (
+        (ECDSA, HOST, ""),
+        (ECDSA, "other.example.org", "its certificate is not for other.example.org"),
+        (expired, HOST, "a certificate of its chain is not valid now"),
+    ):
+        with openssl_server(tmp_path, served) as (host, port):
+            source = [f"{host}:{port}", "--name", name, "--protocol", "tls"]
+            done = Done(*source, "--record", "2 0 1", "--record", "3 1 1")
+        assert done.status == 0
+        assert len(done.records) == 2
+        assert ("clients refuse 2 0 1 at 127.0.0.1, though it matches: " in done.err) == bool(says)
+        assert says in done.err
+        assert "refuse 3 1 1" not in done.err  # DANE-EE asks for neither
 
 
 def test_an_own_certificate_that_says_it_is_a_ca_s_has_no_record_of_usage_2(tmp_path: Path) -> None:

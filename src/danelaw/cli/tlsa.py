@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from danelaw import dane, pki
 from danelaw.cli.files import STANDARD_INPUT, read_file
@@ -18,6 +19,9 @@ from danelaw.config.files import DEFAULT_PATH
 from danelaw.errors import InputError
 from danelaw.model import AppProtocol, Chain, Endpoint, RecordSpec, TlsaRecord
 from danelaw.names import BadName, a_label, default_protocol, is_address, parse_host_port
+
+if TYPE_CHECKING:
+    from danelaw.run.live import Presented  # start-up: files need none of it
 
 Json = dict[str, Any]
 
@@ -50,6 +54,7 @@ class _Result:
     presented: list[Json] = field(default_factory=list)
     notes: list[Json] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    at_port_25: set[str] = field(default_factory=set)  # sources
 
     def note(self, code: str, subject: str, text: str) -> None:
         note = {"note": code, "subject": subject, "text": text}
@@ -57,7 +62,8 @@ class _Result:
             self.notes.append(note)
 
     def add(self, owner: str, record: TlsaRecord, subject: str | None, source: str) -> None:
-        row = self.rows.setdefault((owner, record), _Row(owner, record, subject, []))
+        row = self.rows.setdefault((owner, record), _Row(owner, record, None, []))
+        row.subject = row.subject or subject
         if source not in row.sources:
             row.sources.append(source)
 
@@ -75,7 +81,8 @@ def tlsa(arguments: argparse.Namespace) -> int:
         raise InputError(f"--ttl: {arguments.ttl} is no TTL; expected seconds from 0 to {MAX_TTL}")
     owner = "" if arguments.endpoint is None else _owner(*_host_port("--endpoint", arguments.endpoint))
     files, endpoints = _sort(arguments)
-    if form == "nsupdate" and files and not owner:
+    nameless = bool(files) or any(is_address(endpoint.host) for endpoint in endpoints.values())
+    if form == "nsupdate" and nameless and not owner:
         raise InputError("--format nsupdate needs the owner name of the records; add --endpoint HOST:PORT")
     result = _Result(arguments.ttl)
     password = None if arguments.password_file is None else _password(arguments.password_file)
@@ -204,6 +211,8 @@ def _from_endpoints(
         path = None
     around = outside(path)
     for source, endpoint in endpoints.items():
+        if endpoint.port == 25:
+            result.at_port_25.add(source)
         live = look_live(endpoint, around)
         result.problems.extend(live.problems)
         if live.security == "insecure":
@@ -219,6 +228,7 @@ def _from_endpoints(
                     result.problems.append(f"{source} at {', '.join(each.addresses)}: {error}")
                     continue
                 result.add(at, record, _pinned(result, record, each.chain, source, arguments.ta), source)
+                _note_names_and_dates(result, record, each, endpoint, live.at)
         if len({each.chain.leaf_sha256 for each in live.presented}) > 1:
             result.note("several", source, "\n".join(_differences(source, result.presented)))
 
@@ -251,6 +261,19 @@ def _pinned(result: _Result, record: TlsaRecord, chain: Chain | None, source: st
     return subject
 
 
+def _note_names_and_dates(
+    result: _Result, record: TlsaRecord, presented: "Presented", endpoint: Endpoint, now: datetime
+) -> None:
+    """Say where a client would look at more than the record and refuse (RFC 7671 section 5.2)."""
+    names = () if is_address(endpoint.host) else (endpoint.host,)
+    if record.usage not in {0, 2} or dane.matches(record, presented.chain, names, now):
+        return
+    named = not names or dane.name_matches(endpoint.host, presented.chain.names)
+    why = "a certificate of its chain is not valid now" if named else f"its certificate is not for {endpoint.host}"
+    at = ", ".join(presented.addresses)
+    result.note("refused", str(endpoint), f"clients refuse {record.spec} at {at}, though it matches: {why}")
+
+
 def _differences(source: str, presented: Iterable[Json]) -> Iterable[str]:
     mine = [each for each in presented if each["source"] == source]
     leaves = {each["leaf_sha256"] for each in mine}
@@ -264,11 +287,12 @@ def _differences(source: str, presented: Iterable[Json]) -> Iterable[str]:
 
 def _note_usages(result: _Result) -> None:
     for row in result.rows.values():
-        if row.record.usage in {0, 1} and row.owner.startswith("_25."):
-            text = (
-                f"usage {row.record.usage} is not for port 25: senders of mail may ignore it (RFC 7672 section 3.1.3)"
-            )
-            result.note("usage", row.owner, f"{text}; use {row.record.usage + 2} {row.record.selector} 1")
+        usage = row.record.usage
+        at_port_25 = row.owner.startswith("_25.") or (not row.owner and result.at_port_25.intersection(row.sources))
+        if usage in {0, 1} and at_port_25:
+            text = f"usage {usage} is not for port 25: senders of mail may ignore it (RFC 7672 section 3.1.3)"
+            subject = row.owner or row.sources[0]
+            result.note("usage", subject, f"{text}; use {usage + 2} {row.record.selector} 1")
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -281,7 +305,7 @@ def _tell(result: _Result, *, quiet: bool) -> None:
             sys.stderr.write(f"danelaw: {f'{kind}: ' if kind and not number else ''}{line}\n")
 
 
-WARNINGS = ("usage", "insecure-address", "config")
+WARNINGS = ("usage", "refused", "insecure-address", "config")
 
 
 def _lines(form: str, result: _Result) -> Iterable[str]:
@@ -304,8 +328,8 @@ def _nsupdate(rows: Sequence[_Row], ttl: int) -> Iterable[str]:
     It only adds: a record that stands there already stays one record, and others beside it stay, so that it may be sent
     twice. Server and zone are left for nsupdate to find.
     """
-    if any(not row.owner for row in rows):
-        raise InputError("--format nsupdate needs the owner name of the records; add --endpoint HOST:PORT")
+    if not rows:
+        return
     yield "; Adds TLSA records and removes none, so it may be sent twice: nsupdate -k KEYFILE SCRIPT"
     yield "; YXRRSET means that an alias (CNAME) stands there: the records belong to its target."
     for owner in dict.fromkeys(row.owner for row in rows):

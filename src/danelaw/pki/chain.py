@@ -101,12 +101,13 @@ def load(certificate_der: bytes) -> x509.Certificate | None:
 
 
 def subject_text(certificate_der: bytes) -> str:
-    """Return a certificate's subject for people, short and printable, or what it is where it has none."""
+    """Return whose a certificate is, for people, short and printable: its subject, or its DNS names without one."""
     certificate = load(certificate_der)
     try:
         text = certificate.subject.rfc4514_string() if certificate is not None else ""
     except ValueError:
         text = ""
+    text = text or ", ".join(f"DNS:{name}" for name in _dns_names(certificate_der))
     shown = text if len(text) <= 120 else f"{text[:117]}…"
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown) or "a certificate without a subject"
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_address
 
-from danelaw.model import Chain, DnsView, Endpoint, KeyAlgorithm, Prober, ProbeRequest, Security
+from danelaw.model import Chain, Clock, DnsView, Endpoint, KeyAlgorithm, Prober, ProbeRequest, Security
 from danelaw.names import format_host_port
 
 ALGORITHMS: tuple[KeyAlgorithm | None, ...] = (None, "rsa", "ecdsa")
@@ -15,6 +16,7 @@ ALGORITHMS: tuple[KeyAlgorithm | None, ...] = (None, "rsa", "ecdsa")
 class Outside:
     """What a look at live endpoints needs. ``connect`` maps an endpoint or ``ADDRESS:PORT`` to what is dialled."""
 
+    clock: Clock
     dns: DnsView
     prober: Prober
     connect: Mapping[str, tuple[str, int]]
@@ -30,11 +32,12 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """An endpoint as it is: its distinct chains, and what could not be learnt, in words.
+    """An endpoint as it was at an instant: its distinct chains, and what could not be learnt, in words.
 
     ``security`` is that of its addresses in DNS, None where DNS was not asked.
     """
 
+    at: datetime
     presented: tuple[Presented, ...]
     problems: tuple[str, ...] = ()
     security: Security | None = None
@@ -47,9 +50,9 @@ def look_live(endpoint: Endpoint, outside: Outside) -> Live:
     is not offered is no problem.
     """
     addresses, security, problem = _addresses(endpoint, outside)
-    where = format_host_port(endpoint.host, endpoint.port)
+    where, now = format_host_port(endpoint.host, endpoint.port), outside.clock.now()
     if not addresses:
-        return Live((), (f"{where}: {problem}",), security)
+        return Live(now, (), (f"{where}: {problem}",), security)
     requests = [
         ProbeRequest(endpoint, address, _dialled(endpoint, address, outside), algorithm)
         for address in addresses
@@ -66,7 +69,7 @@ def look_live(endpoint: Endpoint, outside: Outside) -> Live:
             same = result.problem.startswith(f"{where} ")
             problems.setdefault(shown, result.problem if same else f"{where}: {result.problem}")
     presented = tuple(Presented(chain, tuple(places)) for chain, places in chains.items())
-    return Live(presented, tuple(problems.values()), security)
+    return Live(now, presented, tuple(problems.values()), security)
 
 
 def _addresses(endpoint: Endpoint, outside: Outside) -> tuple[tuple[str, ...], Security | None, str]:

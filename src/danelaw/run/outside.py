@@ -16,8 +16,8 @@ def outside(config: str | None) -> Outside:
     """
     clock = SystemClock()
     if config is None:
-        return Outside(AuthoritativeView(ResolverSpec(), {}, clock), Handshakes(clock), {})
+        return Outside(clock, AuthoritativeView(ResolverSpec(), {}, clock), Handshakes(clock), {})
     views = load_views(config)
     dns = AuthoritativeView(views.resolver, views.authoritative, clock)
     connect = {source: parse_host_port(target) for source, target in views.connect.items()}
-    return Outside(dns, Handshakes(clock), connect)
+    return Outside(clock, dns, Handshakes(clock), connect)

@@ -388,6 +388,15 @@ def test_usages_that_port_25_does_not_have_are_warned_of(run: Runs, endpoint: st
     assert ("danelaw: warning: usage" in said.err) == warned
 
 
+def test_a_certificate_without_a_subject_is_known_by_its_names(run: Runs) -> None:
+    """As Let's Encrypt's are, outside its classic profile."""
+    argv = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem"]
+    openssl(*argv, "-subj", "/", "-addext", f"subjectAltName=DNS:{HOST},DNS:www.example.org", "-out", "cert.pem")
+    for specs in (["3 0 1"], ["2 0 1"]):
+        said = json.loads(run("--json", "cert.pem", "--record", *specs).out)
+        assert [each["subject"] for each in said["records"]] == [f"DNS:{HOST}, DNS:www.example.org"]
+
+
 def test_hostile_names_in_certificates_do_not_reach_the_terminal(run: Runs) -> None:
     root = issue("Evil\x1b[2J\nRoot", ca=True)
     said = run(run.file("chain.pem", pems(issue(HOST, root), root)), "--record", "2 0 1")
