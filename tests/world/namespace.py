@@ -21,7 +21,7 @@ CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_MS_RDONLY, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1, 0x1000, 0x4000, 0x40000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,8 +43,14 @@ def mount_privately() -> None:
 
 
 def bind_mount(source: Path, target: Path, *, recursive: bool = False) -> None:
-    """Let ``target`` show the file or folder ``source``, in this mount namespace only. ``recursive``: with what is mounted in it."""
+    """Let ``target`` show the file or folder ``source``, here only. ``recursive``: with what is mounted in it."""
     _call("mount", bytes(source), bytes(target.resolve()), None, _MS_BIND | (_MS_REC if recursive else 0), None)
+
+
+def overlay(above: Path, target: Path) -> None:
+    """Let a folder show what is in ``above`` beside what it has, read-only, in this mount namespace only."""
+    options = f"lowerdir={above}:{target}".encode()
+    _call("mount", b"overlay", bytes(target), b"overlay", _MS_RDONLY, options)
 
 
 def mount_tmpfs(target: Path) -> None:

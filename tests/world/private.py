@@ -8,34 +8,32 @@ import os
 import shutil
 from pathlib import Path
 
+from world import tools
 from world.namespace import bind_mount, mount_tmpfs
-from world.tools import run
 
-ETC, SRV, VAR_LIB, DANELAW = Path("/etc"), Path("/srv"), Path("/var/lib"), "danelaw"
-_HOSTS_OWN = (Path("/run/systemd"), Path("/run/dbus"))
-"""By these systemctl, and apache2ctl through it, would reach for the host's services."""
+ETC, SRV, RUN, VAR_LIB = Path("/etc"), Path("/srv"), Path("/run"), Path("/var/lib")
+DANELAW = "danelaw"
 
 
 def make_private(folder: Path) -> None:
-    """Let /etc be a copy, /srv, /etc/danelaw and /var/lib/danelaw be empty, and no systemd be running.
+    """Let /etc be a copy, and /run, /srv, /etc/danelaw and /var/lib/danelaw be empty.
 
+    With /run empty, no systemd is running, as systemctl and apache2ctl see it, and no service of the host is in reach.
     The calling thread must be in a mount namespace of its own, where ``folder`` becomes a file system in memory (copies
     of a thousand small files are ten times as fast there); it is gone with the namespace.
     """
     folder.mkdir()
     mount_tmpfs(folder)
     etc = folder / "etc"
-    run("cp", "--archive", ETC, etc)
+    tools.run("cp", "--archive", ETC, etc)
     shutil.rmtree(etc / DANELAW, ignore_errors=True)
-    for empty in etc / DANELAW, folder / "srv":
+    srv, run, lock = folder / "srv", folder / "run", folder / "run" / "lock"
+    for empty in etc / DANELAW, srv, run, lock:
         empty.mkdir()
+    lock.chmod(0o1777)
     var_lib = _shared_but_danelaw(VAR_LIB, folder)
-    for source, target in (etc, ETC), (folder / "srv", SRV), (var_lib, VAR_LIB):
+    for source, target in (etc, ETC), (srv, SRV), (run, RUN), (var_lib, VAR_LIB):
         bind_mount(source, target, recursive=True)
-    (folder / "nothing").mkdir()
-    for target in _HOSTS_OWN:
-        if target.is_dir():
-            bind_mount(folder / "nothing", target)
 
 
 def _shared_but_danelaw(original: Path, folder: Path) -> Path:

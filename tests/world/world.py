@@ -10,6 +10,7 @@ from typing import Literal, Self, get_args
 
 from world import layout
 from world.ca import Pebble
+from world.courier import Courier, show_programs
 from world.nameservers import Named, Secondary, serial_at
 from world.namespace import Namespace, bind_mount
 from world.pki import Authority, Identity, make_private_key
@@ -21,7 +22,7 @@ from world.tools import WorldError, run
 from world.tsig import ALGORITHMS, TsigKey, make_tsig_key
 from world.zones import Kind, Times, Zone, ds_of, write_anchors
 
-ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache"]
+ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache", "courier"]
 ALL: frozenset[ServiceName] = frozenset(get_args(ServiceName))
 
 BEGINNING: Mapping[str, Kind] = {
@@ -81,6 +82,8 @@ class World:
         folder = self.folder
         resolv_conf = f"nameserver {layout.RESOLVER}\noptions edns0 trust-ad timeout:2 attempts:2\n"
         make_private(folder / "private")
+        if "courier" in self.services:
+            show_programs()
         write(ETC / "resolv.conf", resolv_conf)
         keys = folder / "tsig"
         self.owner_key = make_tsig_key("owner", "hmac-sha256", keys)
@@ -127,6 +130,7 @@ class World:
         self.postfix = Postfix(folder, self.initial)
         self.dovecot = Dovecot(folder, self.initial)
         self.apache = Apache(folder, self.initial)
+        self.courier = Courier(folder, self.initial)
 
     def _make_zones(self) -> None:
         times = self.times
@@ -167,6 +171,7 @@ class World:
             "postfix": [self.postfix],
             "dovecot": [self.dovecot],
             "apache": [self.apache],
+            "courier": [self.courier],
         }
         self.servers = [server for name, group in groups.items() if name in self.services for server in group]
         for server in self.servers:
