@@ -75,6 +75,21 @@ def test_an_endpoint_of_another_host_is_named() -> None:
     assert world.services.asked == []
 
 
+def test_an_address_that_an_interface_has_is_proven_unless_addresses_leaves_it_out() -> None:
+    third = "192.0.2.26"
+    world = MailWorld()
+    world.host.own |= {third}
+    world.zone.hosts[HOST] = ((ADDRESS, third), "secure", "")
+    world.services.silent.add(third)
+    _, failure = proof(world, SMTP)
+    assert failure is not None
+    assert f"{SMTP} at {third}: " in failure
+    world.change(deployments=(replace(world.deployment, addresses=(ADDRESS,)),))
+    evidence, failure = proof(world, SMTP)
+    assert failure is None
+    assert third not in evidence
+
+
 def test_a_proof_through_a_map_says_so() -> None:
     world = MailWorld()
     world.connect[str(IMAPS)] = ("127.0.0.25", 2993)
