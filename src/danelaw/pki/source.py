@@ -20,6 +20,7 @@ SourceKind = Literal["certificate", "chain", "CSR", "public key", "private key"]
 _PRIVATE = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
 _REQUEST = ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
 
+_TRUSTED = "TRUSTED CERTIFICATE"
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _PKCS12 = "found PKCS#12; turn it into PEM: openssl pkcs12 -in OLD -nokeys -out NEW"
 _PKCS7 = "found PKCS#7; turn it into PEM: openssl pkcs7 -in OLD -print_certs -out NEW"
@@ -57,7 +58,7 @@ def load_sources(data: bytes, password: bytes | None = None) -> tuple[Source, ..
 
 
 def _from_pem(blocks: list[pem.Block], password: bytes | None) -> tuple[Source, ...]:
-    certificates = [block.der for block in blocks if block.label in CERTIFICATE_LABELS]
+    certificates = [_certificate(block) for block in blocks if block.label in (*CERTIFICATE_LABELS, _TRUSTED)]
     if certificates:
         return _certificates(certificates)
     found: dict[bytes, Source] = {}
@@ -96,6 +97,16 @@ def _from_der(data: bytes, password: bytes | None) -> tuple[Source, ...]:
     if container := _container(outer):
         raise InputError(container)
     return (_private_key(pem.encode(label, data).encode(), password),)
+
+
+def _certificate(block: pem.Block) -> bytes:
+    """Return a block's certificate alone: behind it, OpenSSL's trusted ones say what they are trusted for."""
+    if block.label != _TRUSTED:
+        return block.der
+    try:
+        return der.element(block.der).der
+    except ValueError as error:
+        raise InputError(f"found something that is not a certificate: {error}") from None
 
 
 def _certificates(certificates_der: Sequence[bytes]) -> tuple[Source, ...]:

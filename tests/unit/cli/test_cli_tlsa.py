@@ -131,6 +131,23 @@ def test_a_file_of_two_identities_gives_the_records_of_both(run: Runs) -> None:
     assert "holds" not in run(run.file("one.pem", pems(LEAF, INTERMEDIATE))).err
 
 
+def test_text_around_a_certificate_does_no_harm(run: Runs) -> None:
+    plain = run.file("plain.pem", pems(LEAF))
+    variants = [
+        b"\xef\xbb\xbf" + pems(LEAF),  # a byte order mark
+        pems(LEAF).replace(b"\n", b"\r\n"),
+        b"Bag Attributes\n    friendlyName: mail\n" + pems(LEAF) + b"\nmore words",
+        openssl("x509", "-in", plain, "-text"),
+        openssl("x509", "-in", plain, "-trustout", "-addtrust", "serverAuth"),  # BEGIN TRUSTED CERTIFICATE
+        pems(LEAF).replace(b" CERTIFICATE", b" X509 CERTIFICATE"),
+    ]
+    for data in variants:
+        assert run(run.file("variant.pem", data), "--record", "3 0 1").out == f"3 0 1 {sha256(LEAF.der)}\n"
+    cut = pems(LEAF).replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE").splitlines()
+    words = run.refused(run.file("cut.pem", b"\n".join([cut[0], cut[1], cut[-1]])))
+    assert "cut.pem: found something that is not a certificate" in words
+
+
 def test_standard_input_is_read() -> None:
     argv = [sys.executable, "-m", "danelaw", "tlsa", "-", "--record", "3 0 2"]
     done = subprocess.run(argv, input=pems(ROOT, LEAF), capture_output=True, check=True, timeout=60)
