@@ -43,8 +43,8 @@ PORTS = [
 class Both(Site):
     """The site with a second certificate, whose files the services read beside those of the first.
 
-    No service may name a file that is not there, and no other ECDSA certificate may be presented meanwhile: so its
-    administrator names each as soon as danelaw, for which its record is ripe then, has put it there.
+    Postfix and Dovecot name theirs from the beginning, while they are empty: a file that is missing costs Postfix all
+    TLS. Apache takes neither, so its administrator names its files as soon as danelaw has put them there.
     """
 
     def place(self) -> dict[str, tuple[Path, Path]]:
@@ -61,6 +61,8 @@ class Both(Site):
         chain, key = self.place()[name]
         world = self.world
         service = getattr(world, name)
+        for path in {chain, key} if name != "apache" else ():
+            path.touch(0o600)
         if name == "postfix":
             main_cf = world.postfix.config_dir / "main.cf"
             append(main_cf, f"smtpd_tls_chain_files = {world.postfix.combined}, {chain}\n")
@@ -77,15 +79,14 @@ class Both(Site):
 
     @contextmanager
     def administrator(self) -> Iterator[None]:
-        """Let somebody name every second file in its service's configuration as soon as it is there."""
+        """Let somebody name the second files in Apache's configuration as soon as they are there."""
         over = threading.Event()
 
         def work() -> None:
-            left = self.place()
-            while left and not over.wait(0.05):
-                for name in [name for name, paths in left.items() if all(path.exists() for path in paths)]:
-                    del left[name]
-                    self.serve(name)
+            while not over.wait(0.05):
+                if all(path.exists() for path in self.place()["apache"]):
+                    self.serve("apache")
+                    return
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -139,6 +140,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     with World(NEEDED, key_type="rsa2048", ttl=1) as world:
         site = Both(world, tmp_path_factory.mktemp("site"))
         site.json("apply", "--wait")
+        site.serve("postfix")
+        site.serve("dovecot")
         yield site
 
 
@@ -208,7 +211,7 @@ def test_one_algorithms_record_alone_refuses_the_other(site: Both) -> None:
 
 
 def test_two_renewals_of_one_run_reload_each_service_once(site: Both) -> None:
-    before, records = reloads(site), records_at(site, site.owner)
+    before, records = reloads(site), sorted(records_at(site, site.owner))
     old = {algorithm: leaf(*PORTS[0], algorithm) for algorithm in ALGORITHMS}
     watched = watchers(site.owner)
     with watched["RSA"], watched["ECDSA"]:
@@ -218,26 +221,10 @@ def test_two_renewals_of_one_run_reload_each_service_once(site: Both) -> None:
     assert [done.count(kind) for kind in ("obtain", "activate", "reload", "prove", "publish")] == [2, 6, 3, 6, 0]
     assert reloads(site) == before + 1
     assert not [sample for watcher in watched.values() for sample in watcher.invalid]
-    assert records_at(site, site.owner) == records
+    assert sorted(records_at(site, site.owner)) == records
     for algorithm in ALGORITHMS:
         assert leaf(*PORTS[0], algorithm) != old[algorithm]
         assert len({leaf(*place, algorithm) for place in PORTS}) == 1
-
-
-def test_an_order_that_is_refused_does_not_keep_the_other_certificate_back(site: Both) -> None:
-    old = {algorithm: leaf(*PORTS[0], algorithm) for algorithm in ALGORITHMS}
-    text = site.config.read_text()
-    site.config.write_text(
-        text.replace('names = ["' + MAIL + '", "' + WWW + '"]', f'names = ["{MAIL}", "nowhere.{layout.DOMAIN}"]')
-    )
-    try:
-        outcome = site.json("apply", "--force-renewal", "--wait", status=1)
-    finally:
-        site.config.write_text(text)
-    assert any(f"nowhere.{layout.DOMAIN} has no address" in failure for failure in outcome["failed"])
-    assert leaf(*PORTS[0], "RSA") != old["RSA"]
-    assert leaf(*PORTS[0], "ECDSA") == old["ECDSA"]
-    assert site.json("apply", "--retry-now", "--wait")["failed"] == []
 
 
 # --- an endpoint that nobody claims ----------------------------------------------------------------------------------
