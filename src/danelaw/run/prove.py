@@ -44,7 +44,7 @@ def prove(
     length = len(chain.certificates_der) if chain and deploys_chain else 1
     while True:
         results = rings.prober.probe(requests)
-        failure = _failure(results, chain, length)
+        failure = _failure(results, deployment, chain, length)
         passed = 0 if failure else passed + 1
         now = rings.clock.now()
         if passed == ROUNDS or (failure and now - started > PATIENCE):
@@ -97,11 +97,11 @@ def _requests(desired: Desired, rings: Rings, deployment: Deployment, chain: Cha
     )
 
 
-def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -> str | None:
+def _failure(results: Sequence[ProbeResult], deployment: Deployment, chain: Chain | None, length: int) -> str | None:
     for result in results:
         where = f"{result.request.endpoint} at {result.request.address}"
         if result.not_offered:
-            return f"{where} offers no {result.request.algorithm} certificate"
+            return f"{where} offers no {result.request.algorithm} certificate; {_name_it(deployment)}"
         if result.problem:
             return f"{where}: {result.problem}"
         if chain is None:
@@ -116,6 +116,12 @@ def _failure(results: Sequence[ProbeResult], chain: Chain | None, length: int) -
         if cut < length:
             return f"{where}: the chain is incomplete, {cut} of {length} certificates"
     return None
+
+
+def _name_it(deployment: Deployment) -> str:
+    """Say what a service that was reloaded and presents nothing of an algorithm lacks: its files' names."""
+    paths = " and ".join(file.path for file in deployment.files)
+    return f"where its configuration does not name {paths} yet, add that, then run apply --retry-now"
 
 
 def _evidence(rings: Rings, asked: _Asked) -> str:

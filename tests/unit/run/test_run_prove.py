@@ -30,6 +30,15 @@ def test_every_endpoint_is_proven() -> None:
     assert {request.handshakes for request in world.services.asked} == {HANDSHAKES}
 
 
+def test_an_algorithm_that_is_not_offered_is_said_with_what_the_service_may_lack() -> None:
+    world = MailWorld()
+    world.services.presents = lambda _: replace(CHAIN, algorithm="rsa")
+    _, failure = proof(world, SMTP)
+    assert failure is not None
+    assert f"{SMTP} at {ADDRESS} offers no ecdsa certificate" in failure
+    assert "/etc/ssl/mail.pem" in failure
+
+
 def test_a_look_up_that_fails_fails_the_proof_in_words() -> None:
     world = MailWorld()
     world.zone.hosts[IMAPS.host] = ((), "bogus", "the signature expired")
