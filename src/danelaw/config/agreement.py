@@ -30,7 +30,7 @@ def agree(
     ``read`` maps every path that danelaw reads to what it is, in words.
     """
     check_paths(report, certificates, state_dir, read)
-    check_keys(report, certificates)
+    check_keys(report, certificates, state_dir)
     for draft in certificates:
         for deployment in draft.deployments:
             if deployment.by_services:
@@ -72,18 +72,28 @@ def check_paths(
                 written.setdefault(path, (certificate, draft.spot))
 
 
-def check_keys(report: Report, certificates: Iterable[CertificateDraft]) -> None:
-    """Warn of one key file of two certificates: it works, until one of them is revoked (RFC 5280 section 5.3.1)."""
+def check_keys(report: Report, certificates: Iterable[CertificateDraft], state_dir: str) -> None:
+    """Report a key that is another file of danelaw's own, and warn of one key file of two certificates.
+
+    A copy in the state's ``keys`` may be adopted (after a lost database). What lies elsewhere in it are the keys of
+    accounts and other certificates' deployed files, which come and go; a deployed path may be a link to one. Two
+    certificates with one key work until one of them is revoked (RFC 5280 section 5.3.1).
+    """
     first: dict[str, CertificateDraft] = {}
+    state = os.path.realpath(state_dir)
     for certificate in certificates:
         key = certificate.spec.key
         if key is None:
             continue
-        other = first.setdefault(os.path.realpath(key), certificate)
+        real, spot = os.path.realpath(key), certificate.spot.key("key")
+        if real.startswith(f"{state}/") and not real.startswith(f"{state}/keys/"):
+            found = f"{key}, in the state_dir" if real == key else f"{key}, a link to {real} in the state_dir"
+            report.problem(spot, found, "a file outside of it, or a copy: danelaw's own files there come and go")
+        other = first.setdefault(real, certificate)
         if other is not certificate:
             found = f"{key}, which is the key of {other.spot.where} too"
             expected = "a key of its own: who revokes one certificate for keyCompromise revokes both"
-            report.warning(certificate.spot.key("key"), found, expected)
+            report.warning(spot, found, expected)
 
 
 def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> None:
@@ -248,7 +258,7 @@ def _endpoint(
 
 
 def check_connect(
-    report: Report, certificates: Iterable[CertificateSpec], connect: Mapping[str, tuple[Spot, str]]
+    report: Report, certificates: Sequence[CertificateSpec], connect: Mapping[str, tuple[Spot, str]]
 ) -> None:
     """Warn of a map from an endpoint that does not exist: a typing mistake there would go unseen."""
     known = {
@@ -256,9 +266,11 @@ def check_connect(
         for certificate in certificates
         for endpoint in (
             *(claim.endpoint for claim in certificate.claims),
-            *(endpoint for deployment in certificate.deployments for endpoint in deployment.endpoints),
+            *(each for deployment in certificate.deployments for each in (*deployment.endpoints, *deployment.watched)),
         )
     }
+    # where http-01 is asked for, and where redirects lead from there
+    known |= {f"{name}:{port}" for certificate in certificates for name in certificate.names for port in (80, 443)}
     for source, (spot, _) in connect.items():
         if not is_address(parse_host_port(source)[0]) and source not in known:
             report.warning(spot, f"{source}, which no prove and no tlsa table has", "an endpoint of a certificate")

@@ -76,6 +76,13 @@ def test_the_site_of_the_scenario(tmp_path: Path) -> None:
     assert "organization" not in spec.subject  # empty fields are left out
 
 
+def test_connect_may_map_where_http_01_is_asked(tmp_path: Path) -> None:
+    path = make_site(tmp_path, EXAMPLE.replace("[connect]\n", '[connect]\n"www.example.org:80" = "10.0.0.7:80"\n'))
+    config = load(path)
+    assert config.warnings == ()
+    assert config.connect["www.example.org:80"] == "10.0.0.7:80"
+
+
 def test_several_webroots(tmp_path: Path) -> None:
     """One for each virtual host with a document root of its own; which host has which name is nobody's to say."""
     path = make_site(tmp_path, SCENARIO.replace('webroot = "www"', 'webroot = ["www", "blog"]'))
