@@ -42,8 +42,11 @@ def reloaded_too(desired: Desired, facts: Facts, deployment: Deployment, now: da
 
 
 def failed_too(desired: Desired, facts: Facts, deployment: Deployment, now: datetime) -> list[Generation]:
-    """Return the other active generations that may have made a deployment's config test or reload fail."""
-    return [active for _, active in _waiting(desired, facts, deployment, now)]
+    """Return the other active generations that may have made a deployment's config test or reload fail.
+
+    One that was proven since it went live passed both.
+    """
+    return [active for _, active in _waiting(desired, facts, deployment, now) if active.proven_at is None]
 
 
 def _is_part(other: Rollout, deployment: Deployment) -> bool:

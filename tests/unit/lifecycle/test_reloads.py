@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from danelaw.lifecycle import predict
-from danelaw.lifecycle.reloads import reloaded_too
+from danelaw.lifecycle.reloads import failed_too, reloaded_too
 from danelaw.model import Activate, CertificateSpec, Generation, Reload, Rest, Service
-from fakes.facts import DAY, MINUTE, SECOND, of_key
+from fakes.facts import DAY, MINUTE, SECOND, certificate, of_key
 from fakes.pair import DOVECOT, ECDSA, FIRST, POSTFIX, RSA, Pair, pair, path_of, spec
 
 COURIER = Service("courier", None, ("courier", "reload"))
@@ -156,6 +156,16 @@ def test_what_failed_is_marked_with_all_that_waited_for_the_same_reload() -> Non
     while not isinstance(step := story.take(), Reload):
         assert not isinstance(step, Rest)
     assert {name: row.tries for name, row in active(story).items()} == {RSA: 1, ECDSA: 1}
+
+
+def test_what_was_proven_and_waits_for_another_reload_is_no_suspect() -> None:
+    """It is only that a worker presents an earlier chain; the files passed the test when they came."""
+    story = Pair(pair()).has("rsa").has("ecdsa").published(*BOTH).look().later(MINUTE)
+    story.runs[ECDSA] = certificate("an earlier ecdsa", "the ecdsa key", algorithm="ecdsa")
+    story.look()
+    assert isinstance(story.next(), Reload)
+    assert reloaded_too(story.desired, story.facts, story.deployment, story.now) == [active(story)[ECDSA]]
+    assert failed_too(story.desired, story.facts, story.deployment, story.now) == []
 
 
 def test_a_proof_that_fails_takes_nobody_else_back() -> None:
