@@ -258,7 +258,8 @@ def _first(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime
             "first-silent",
             owner,
             f"nothing is presented at {endpoint} by {', '.join(silent)}, and the first records come last",
-            "start the service there; apply publishes once every address presents the certificate's key",
+            "start the service there, say by [connect] how it is reached from here, or take the address out of DNS; "
+            "apply publishes once every address presents a key that the records match",
         )
     refused = live.refused_by(swap.wanted, claims, owner, now)
     if refused:
@@ -266,7 +267,8 @@ def _first(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime
             "first-other-key",
             owner,
             f"{', '.join(refused)} presents another key at {endpoint}, and the first records come last",
-            "deploy the certificate there too, or take the address out of DNS",
+            "deploy the certificate there too, publish a record of that key first (danelaw tlsa shows it), or take the "
+            "address out of DNS",
         )
     return swap
 
