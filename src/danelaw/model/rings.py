@@ -137,11 +137,14 @@ class Host(Protocol):
         ...
 
     def take_key(self, spec: CertificateSpec) -> KeyFact:
-        """Adopt ``spec.key`` into the state, or make a key; stored durably before it returns; idempotent."""
+        """Adopt ``spec.key`` into the state, or make a key; stored durably before it returns; idempotent.
+
+        Of ``spec.csr`` without a key the public half is returned, and nothing is stored.
+        """
         ...
 
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
-        """Return a CSR over the key, DER."""
+        """Return ``spec.csr`` byte for byte, or a new CSR over the key, DER; `Refused` where it is over another."""
         ...
 
     def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:

@@ -182,6 +182,36 @@ def test_one_key_file_of_two_certificates_is_a_warning(folder: Path) -> None:
     assert load(make_site(folder, both)).warnings == ()
 
 
+@pytest.mark.parametrize("where", ["accounts/x", "live/x"])
+def test_a_file_of_danelaws_own_is_no_key_to_adopt(folder: Path, where: str) -> None:
+    (folder / "state" / where).mkdir(parents=True)
+    write(folder / "state" / where, "own.key", made.rsa())
+    own = f'state_dir = "state"\n{BASE}'
+    (said,) = problems(site(folder, f'key = "state/{where}/own.key"', config=own))
+    assert "own.key, in the state_dir; expected a file outside of it, or a copy" in said
+    (folder / "link.key").symlink_to(f"state/{where}/own.key")
+    (said,) = problems(site(folder, 'key = "link.key"', config=own))
+    assert f"link.key, a link to {folder}/state/{where}/own.key in the state_dir; expected" in said
+
+
+def test_a_kept_copy_may_be_adopted_again(folder: Path) -> None:
+    (folder / "state" / "keys").mkdir(parents=True)
+    write(folder / "state" / "keys", "own.key", made.rsa())
+    spec, warnings = spec_of(site(folder, 'key = "state/keys/own.key"', config=f'state_dir = "state"\n{BASE}'))
+    assert (spec.key, warnings) == (f"{folder}/state/keys/own.key", ())
+
+
+def test_the_key_that_another_certificate_writes_is_none_to_adopt(folder: Path) -> None:
+    (folder / "etc").mkdir()
+    write(folder / "etc", "postfix.pem", made.rsa())
+    second = (
+        SMALLEST[SMALLEST.index("[certificate") :].replace("example.org", "example.net").replace("postfix", "other")
+    )
+    second = second.replace('names = ["mail.example.net"]', 'names = ["mail.example.net"]\nkey = "etc/postfix.pem"')
+    said = problems(make_site(folder, f"{SMALLEST}\n{second}"))
+    assert any('postfix.pem, which is the key that certificate."example.net" starts from' in each for each in said)
+
+
 def test_the_algorithm_of_a_key_that_cannot_be_opened_is_that_of_key_type(folder: Path) -> None:
     """Who takes the key says what is wrong with it; a preset still has to know what to look for."""
     spec, _ = spec_of(site(folder, 'key = "locked.key"', 'key_type = "p384"'))
