@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from danelaw.deploy import commands
-from danelaw.deploy.services import courier, dovecot, postfix
+from danelaw.deploy.services import apache2, courier, dovecot, postfix
 from danelaw.deploy.services.refusals import Ask
 from danelaw.errors import RetryLater, Unsuited
 from danelaw.model import KeyAlgorithm, ServiceSetup
@@ -24,6 +24,7 @@ class Preset(Protocol):
 
 
 PRESETS: Mapping[str, Preset] = {
+    "apache2": apache2.survey,
     "courier-imap": courier.survey_imap,
     "courier-pop": courier.survey_pop,
     "dovecot": dovecot.survey,
