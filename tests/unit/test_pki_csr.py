@@ -117,6 +117,8 @@ REFUSED: list[tuple[Make, str]] = [
     (lambda: made.csr(made.key("ED25519")), "an Ed25519 key; RSA"),
     (lambda: made.csr(made.key("RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048")), "an RSASSA-PSS key; RSA"),
     (weak, "a CSR signed with sha1, which CAs refuse; .* openssl req -sha256"),
+    (lambda: made.csr(made.rsa(), "-sigopt", "rsa_padding_mode:pss"), "a CSR signed with RSASSA-PSS, which CAs refuse"),
+    (lambda: made.csr(made.rsa(), "-sha224"), "a CSR signed with sha224, which CAs refuse"),
     (lambda: made.csr(made.rsa(), "-md5"), "a CSR signed with md5, which CAs refuse"),
     (lambda: broken_signature(made.csr(made.rsa())), "a CSR whose signature is not that of its key"),
     (lambda: broken_signature(made.csr(made.curve())), "a CSR whose signature is not that of its key"),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from danelaw import pki
 from danelaw.errors import InputError
@@ -33,6 +35,18 @@ def pkcs12() -> bytes:
         file.write(made.certificate(made.rsa()) + made.rsa())
         file.flush()
         return made.openssl("pkcs12", "-export", "-passout", "pass:x", "-in", file.name)
+
+
+def made_up_rsa(bits: int) -> bytes:
+    """Return an RSA key of a size that would take openssl ten seconds: its factors are no primes."""
+    p, q, e = (1 << (bits // 2)) - 1, (1 << (bits // 2)) - 5, 65537
+    d = pow(e, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(e, p * q)
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public
+    )
+    key = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def stretched(key: bytes) -> bytes:
@@ -102,6 +116,7 @@ def test_a_key_with_a_password_is_opened_by_it_and_by_no_other(make: Make) -> No
 
 
 REFUSED: list[tuple[Make, str]] = [
+    (lambda: made_up_rsa(4104), "an RSA key of 4104 bits; RSA of 2048 to 4096 bits"),
     (lambda: made.rsa(1024), "an RSA key of 1024 bits; RSA of 2048 to 4096 bits, P-256 and P-384 are accepted"),
     (lambda: made.curve("secp521r1"), "an elliptic curve key on secp521r1; RSA"),
     (lambda: made.curve("brainpoolP256r1"), "an elliptic curve key on brainpoolP256r1; RSA"),

@@ -152,14 +152,14 @@ class Keys:
         _refuse_public(path, found)
         password = None if spec.key_password_file is None else _password(spec.key_password_file)
         key = _open(found.data, path, password, whole=False)
-        if not self._path(key.spki_sha256).exists():  # else that was done when it was adopted
+        if not self._path(key.spki_sha256).exists():  # else this was done when it was adopted
             key = _open(found.data, path, password)
+            self._refuse_account_key(path, key.spki_der)
         if spec.csr is not None and spec.csr.spki_der != key.spki_der:
             raise Refused(
                 f"{spec.csr.path}: found a CSR over another key ({_short(spec.csr.spki_der)}) than {path} "
                 f"({key.spki_sha256[:16]}…); make it again: openssl req -new -key {path}"
             )
-        self._refuse_account_key(path, key.spki_der)
         return key
 
     def _refuse_account_key(self, path: str, spki_der: bytes) -> None:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import AttributeOID, ExtensionOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import AttributeOID, ExtensionOID, NameOID, ObjectIdentifier, SignatureAlgorithmOID
 
 from danelaw.errors import InputError
 from danelaw.model import KeyAlgorithm
@@ -179,6 +179,8 @@ def _check_signature(csr: x509.CertificateSigningRequest) -> None:
         valid = csr.is_signature_valid
     except (ValueError, UnsupportedAlgorithm):
         digest, valid = None, False
+    if csr.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+        raise InputError(f"found a CSR signed with RSASSA-PSS, which CAs refuse; {AGAIN} without that padding")
     if digest is not None and not isinstance(digest, _DIGESTS):
         raise InputError(f"found a CSR signed with {digest.name}, which CAs refuse; {AGAIN} with openssl req -sha256")
     if not valid:
