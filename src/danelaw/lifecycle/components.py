@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from danelaw.model import CertificateSpec, Desired
+from danelaw.model import CertificateSpec, Desired, Facts
 
 
 def components(desired: Desired, names: Iterable[str] = ()) -> tuple[Desired, ...]:
@@ -36,6 +36,38 @@ def subjects(desired: Desired) -> frozenset[str]:
         found |= {claim.endpoint.owner for claim in spec.claims}
         found |= {deployment.id for deployment in spec.deployments}
     return frozenset(found)
+
+
+def own_facts(desired: Desired, facts: Facts) -> Facts:
+    """Return the facts that decisions on a component depend on, so that these cost no more where there are others.
+
+    Keys stay whole: what left the config is known by them.
+    """
+    if {row.certificate for row in facts.keys} <= {spec.name for spec in desired.certificates}:
+        return facts
+    deployments = [deployment for spec in desired.certificates for deployment in spec.deployments]
+    endpoints = {claim.endpoint for spec in desired.certificates for claim in spec.claims}
+    endpoints |= {endpoint for each in deployments for endpoint in (*each.endpoints, *each.watched)}
+    owners, about = {endpoint.owner for endpoint in endpoints}, subjects(desired)
+    generations = tuple(row for row in facts.generations if row.deployment in about)
+    leaves = {row.leaf_sha256 for row in generations}
+    return replace(
+        facts,
+        chains=tuple(row for row in facts.chains if row.certificate in about or row.chain.leaf_sha256 in leaves),
+        orders=tuple(row for row in facts.orders if row.certificate in about),
+        intents=tuple(row for row in facts.intents if row.certificate in about),
+        rrsets=tuple(row for row in facts.rrsets if row.owner in owners),
+        servers=tuple(row for row in facts.servers if row.owner in owners),
+        unreachable=tuple(row for row in facts.unreachable if row.owner in owners),
+        owners=tuple(row for row in facts.owners if row.owner in owners),
+        own_records=tuple(row for row in facts.own_records if row.owner in owners),
+        presented=tuple(row for row in facts.presented if row.endpoint in endpoints or row.chain.leaf_sha256 in leaves),
+        silent=tuple(row for row in facts.silent if row.endpoint in endpoints),
+        generations=generations,
+        primaries=tuple(row for row in facts.primaries if row.owner in owners),
+        on_disk=tuple(row for row in facts.on_disk if row.deployment in about),
+        effects=tuple(row for row in facts.effects if row.subject in about),
+    )
 
 
 def _ties(spec: CertificateSpec) -> set[str]:

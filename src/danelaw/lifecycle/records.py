@@ -135,13 +135,15 @@ def orphan_records(facts: Facts, desired: Desired, owner: str, base: Iterable[Tl
     They are kept until a person withdraws them (promise 4). One of parameters that nobody wants any more goes: alone it
     would refuse every chain of the others (RFC 7671 section 8).
     """
-    claims, own = claims_at(desired, owner), own_records(facts, owner)
+    claims = claims_at(desired, owner)
+    own = own_records(facts, owner) & set(base) - set(wanted_records(facts, claims) or ())
+    if not own:
+        return []
     specs = {spec for claim in claims for spec in claim.records}
     claiming = {claim.certificate for claim in claims}
     keys = [key for key in facts.keys if key.certificate not in claiming and not key.compromised_at]
     left = {dane.tlsa_record(spec, spki_der=key.spki_der) for key in keys for spec in specs}
-    wanted = set(wanted_records(facts, claims) or ())
-    return [record for record in base if record in own & left - wanted and not _pruned(record, claims)]
+    return [record for record in base if record in own & left and not _pruned(record, claims)]
 
 
 def _pruned(record: TlsaRecord, claims: Sequence[TlsaClaim]) -> bool:

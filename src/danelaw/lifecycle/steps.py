@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import UnsafePlan
+from danelaw.lifecycle.components import own_facts
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_at, retry_at
 from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, go_live, owner_state
@@ -68,6 +69,7 @@ def step(
 ) -> Step | Rest:
     """Return the next step, or why there is none now. Raises `UnsafePlan` where a rule would break an invariant."""
     del chance  # ARI draws its instant here one day
+    facts = own_facts(desired, facts)
     works = tuple(rollout(facts, spec, each, now) for spec in desired.certificates for each in spec.deployments)
     case = Case(desired, facts, now, works, forgive)
     waits: list[Wait] = []
