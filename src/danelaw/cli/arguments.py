@@ -49,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     )
     revoke.add_argument("--yes", action="store_true", help="also one that is live; its renewal is due at once then")
 
+    timer = commands.add_parser(
+        "timer", help="print or install what runs apply every hour: systemd units or a cron line"
+    )
+    timer.add_argument("--install", action="store_true", help="write the units, and start the timer where systemd runs")
+    timer.add_argument("--unit-dir", default="/etc/systemd/system", metavar="DIR", help="default: /etc/systemd/system")
+    timer.add_argument("--cron", action="store_true", help="a line for /etc/cron.d in place of units")
+
     _add_tlsa(
         commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key, CSR or live host:port")
     )

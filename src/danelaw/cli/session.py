@@ -230,11 +230,47 @@ def _tlsa(arguments: argparse.Namespace, around: Around) -> int:
     return tlsa(arguments)
 
 
+def _timer(arguments: argparse.Namespace, around: Around) -> int:
+    del around
+    import platform  # noqa: PLC0415 (start-up)
+    from pathlib import Path  # noqa: PLC0415 (start-up)
+
+    from danelaw.cli import timer  # noqa: PLC0415 (start-up)
+
+    danelaw, config = timer.this_danelaw(), str(Path(arguments.config).absolute())
+    if arguments.cron and arguments.install:
+        raise InputError("--cron and --install: a cron line is printed, and where it goes is yours to say")
+    if arguments.cron:
+        line = timer.cron_line(danelaw, config, platform.node())
+        _print(arguments, {"schema": 1, "cron": line}, lambda value: [CRON_PATH, value["cron"]])
+        return 0
+    wanted = dict(timer.units(danelaw, config))
+    if not arguments.install:
+        _print(arguments, {"schema": 1, "units": wanted}, lambda value: _units(value["units"]))
+        return 0
+    folder = Path(arguments.unit_dir).absolute()
+    changed = timer.install(folder, wanted)
+    done = {"schema": 1, "unit_dir": str(folder), "changed": changed, "next": timer.start(folder)}
+    _print(arguments, done, lambda value: [*(f"wrote {folder / name}" for name in value["changed"]), value["next"]])
+    return 0
+
+
+CRON_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _units(units: dict[str, str]) -> Iterable[str]:
+    for name, text in units.items():
+        yield f"# --- {name}"
+        yield from text.splitlines()
+        yield ""
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "plan": _plan,
     "apply": _apply,
     "recover": _recover,
     "status": _status,
     "revoke": _revoke,
+    "timer": _timer,
     "tlsa": _tlsa,
 }
