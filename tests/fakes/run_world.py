@@ -132,6 +132,7 @@ class Services:
     def __init__(self, presents: Callable[[str], Chain | None]) -> None:
         self.presents = presents
         self.silent: set[str] = set()
+        self.at_once: int | None = None
         self.asked: list[ProbeRequest] = []
 
     def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
@@ -144,7 +145,7 @@ class Services:
             return ProbeResult(request, (), problem="connection refused")
         if request.algorithm not in {None, chain.algorithm}:
             return ProbeResult(request, (), not_offered=True)
-        return ProbeResult(request, (chain,) * request.handshakes)
+        return ProbeResult(request, (chain,) * request.handshakes, at_once=self.at_once)
 
 
 @dataclass

@@ -157,6 +157,58 @@ def test_an_old_worker_among_several_is_seen(serving: Callable[..., ssl.SSLConte
     assert sorted(chain.leaf_der == old.der for chain in result.chains) == [False] * 7 + [True]
 
 
+@pytest.mark.parametrize(("protocol", "most"), [("tls", 4), ("smtp", 4), ("tls", 3), ("smtp", 1)])
+def test_a_server_that_takes_only_so_many_at_once_is_asked_again_with_so_many(
+    serving: Callable[..., ssl.SSLContext], protocol: AppProtocol, most: int
+) -> None:
+    """It may take more where connections end while others come; not more than so many is what counts."""
+    context, room = serving(ECDSA), threading.Semaphore(most)
+
+    def talk(stream: socket.socket, _: int) -> None:
+        if not room.acquire(blocking=False):
+            return
+        try:
+            if protocol == "smtp":
+                speak_smtp(stream)
+            shake_hands(stream, context)
+        finally:
+            room.release()
+
+    with Peer(talk) as peer:
+        result = probe(peer.address, protocol, "ecdsa", handshakes=8)
+    assert result.problem is None
+    assert result.at_once in range(1, 8)
+    assert {chain.leaf_der for chain in result.chains} == {ECDSA.der}
+    assert len(result.chains) > 8
+
+
+def test_an_old_worker_among_those_asked_again_is_seen(serving: Callable[..., ssl.SSLContext]) -> None:
+    old = issue(HOST, ROOT)
+    contexts = serving(ECDSA), serving(old)
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if not 4 <= number < 8:
+            shake_hands(stream, contexts[number == 13])
+
+    with Peer(talk) as peer:
+        result = probe(peer.address, handshakes=8)
+    assert sorted(chain.leaf_der == old.der for chain in result.chains) == [False] * 11 + [True]
+
+
+def test_a_server_that_turns_away_as_many_again_has_another_reason(serving: Callable[..., ssl.SSLContext]) -> None:
+    context = serving(ECDSA)
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if number % 2:  # so is each second of eight, of four, of two, and then a single one
+            shake_hands(stream, context)
+
+    with Peer(talk) as peer:
+        result = probe(peer.address, handshakes=8)
+    assert result.at_once is None
+    assert result.problem is not None
+    assert "(4 of 8 handshakes failed)" in result.problem
+
+
 @pytest.mark.parametrize("protocol", ["tls", "smtp"])
 def test_all_connections_are_open_before_the_first_shakes_hands(
     serving: Callable[..., ssl.SSLContext], protocol: AppProtocol

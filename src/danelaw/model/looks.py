@@ -95,12 +95,14 @@ class ProbeResult:
 
     ``not_offered``: the server answered but has no certificate of the algorithm asked for (a TLS alert).
     ``problem``: the first failure in words, None where every handshake succeeded or the algorithm is not offered.
+    ``at_once``: how many connections the server took at once, where those were fewer than asked for; None else.
     """
 
     request: ProbeRequest
     chains: tuple[Chain, ...]
     not_offered: bool = False
     problem: str | None = None
+    at_once: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

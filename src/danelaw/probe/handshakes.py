@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from ipaddress import ip_address
 
 from OpenSSL import SSL
@@ -28,6 +29,9 @@ MAX_OPEN = 64
 GATE = 0.8
 """The part of the timeout after which those that are ready no longer wait for the others (greet delays last 6 s)."""
 
+PAUSE = timedelta(milliseconds=200)
+"""What a server gets to notice that our connections are over."""
+
 _GATE = 0
 """Awaited instead of a selector event: the other connections of the request."""
 
@@ -40,7 +44,10 @@ class _Failed(Exception):
 
 @dataclass(slots=True)
 class _Attempt:
-    """One connection. ``stage`` completes "within 10 s ..." for when time runs out."""
+    """One connection. ``stage`` completes "within 10 s ..." for when time runs out.
+
+    ``greeted``: the server has said something in plain text; ``turned_away``: it hung up before it said anything.
+    """
 
     socket: socket.socket
     stage: str = "the connection"
@@ -50,6 +57,8 @@ class _Attempt:
     problem: str | None = None
     not_offered: bool = False
     hung_up: bool = False
+    greeted: bool = False
+    turned_away: bool = False
 
     @property
     def ended(self) -> bool:
@@ -86,6 +95,14 @@ class _Group:
         return self.request.algorithm is not None and bool(self.attempts) and all(a.hung_up for a in self.attempts)
 
     @property
+    def taken_at_once(self) -> int | None:
+        """Return how many connections were served where only others were turned away; None where that is not so."""
+        failed = [attempt for attempt in self.attempts if attempt.problem is not None]
+        if failed and all(attempt.turned_away for attempt in failed):
+            return len(self.attempts) - len(failed) or None
+        return None
+
+    @property
     def running(self) -> list[_Attempt]:
         return [attempt for attempt in self.attempts if not attempt.ended]
 
@@ -117,6 +134,7 @@ class Handshakes:
         """
         groups = self._run(requests)
         results = [group.result for group in groups]
+        self._come_back(groups, results)
         doubtful = [at for at, group in enumerate(groups) if group.is_doubtful]
         anyhow = self._run([replace(requests[at], algorithm=None, handshakes=1) for at in doubtful])
         talking = [at for at, group in zip(doubtful, anyhow, strict=True) if _presents_another(group, requests[at])]
@@ -125,6 +143,30 @@ class Handshakes:
             if group.is_doubtful or group.result.not_offered:
                 results[at] = ProbeResult(requests[at], (), not_offered=True)
         return results
+
+    def _come_back(self, groups: Sequence[_Group], results: list[ProbeResult]) -> None:
+        """Where a server took only so many connections at once, ask again with so many, until it is as many in all.
+
+        Courier's POP3 server takes four of an address by default. Where some of so many are turned away too, fewer are
+        asked for, from the start; who turns away a single one has another reason, and the problem stays what it was.
+        """
+        left = {at: taken for at, group in enumerate(groups) if (taken := group.taken_at_once) is not None}
+        chains = {at: list(results[at].chains) for at in left}
+        asked = dict.fromkeys(left, 0)
+        while left:
+            self._clock.sleep_until(self._clock.now() + PAUSE)
+            again = self._run([replace(groups[at].request, handshakes=taken) for at, taken in left.items()])
+            for (at, taken), group in zip(tuple(left.items()), again, strict=True):
+                request = groups[at].request
+                asked[at] += taken
+                chains[at] += group.result.chains
+                if group.taken_at_once is not None:
+                    left[at], asked[at] = group.taken_at_once, 0
+                elif len(group.result.chains) < taken:
+                    del left[at]
+                elif asked[at] >= request.handshakes:
+                    results[at] = ProbeResult(request, tuple(chains[at]), at_once=taken)
+                    del left[at]
 
     def _run(self, requests: Sequence[ProbeRequest]) -> Sequence[_Group]:
         groups = [_Group(request) for request in requests]
@@ -265,7 +307,9 @@ def _start_tls(attempt: _Attempt, dialogue: starttls.Dialogue) -> Generator[int,
         except BlockingIOError:
             continue
         if not data:
+            attempt.turned_away = not attempt.greeted
             raise _Failed(f"hung up where {dialogue.expects} was expected")
+        attempt.greeted = True
         answer = dialogue.receive(data)
         while answer:
             try:
@@ -284,9 +328,11 @@ def _advance(attempt: _Attempt, selector: selectors.BaseSelector) -> None:
         attempt.chain = end.value
     except tls.HandshakeFailed as error:
         attempt.problem, attempt.not_offered, attempt.hung_up = str(error), error.not_offered, error.hung_up
+        attempt.turned_away = error.hung_up and not attempt.greeted
     except (_Failed, starttls.DialogueFailed) as error:
         attempt.problem = str(error)
     except OSError as error:  # a reset while reading or writing
+        attempt.turned_away = isinstance(error, ConnectionResetError) and not attempt.greeted
         attempt.problem = f"broke the connection where {attempt.stage} was expected: {error.strerror or error}"
     else:
         _await(attempt, awaits, selector)

@@ -191,7 +191,8 @@ def _reload(desired: Desired, rings: Rings, facts: Facts, step: Reload) -> tuple
             said.append(f"{' '.join(argv)}: {output[-1][:LONGEST] if len(output) == 1 else 'ok'}")
     now = rings.clock.now()
     reloaded = [_generation(facts, step), *reloaded_too(desired, facts, deployment, now)]
-    return [replace(row, reloaded_at=now, proven_at=None) for row in reloaded], "; ".join(said), None
+    evidence = "; ".join(said) or "nothing to run"
+    return [replace(row, reloaded_at=now, proven_at=None) for row in reloaded], evidence, None
 
 
 def _prove(desired: Desired, rings: Rings, facts: Facts, step: Prove) -> tuple[Sequence[Fact], str, str | None]:

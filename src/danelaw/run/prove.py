@@ -49,7 +49,7 @@ def prove(
         now = rings.clock.now()
         if passed == ROUNDS or (failure and now - started > PATIENCE):
             facts = see(rings.store.snapshot(), results, our_addresses(desired, rings), now)
-            return facts, _evidence(rings, asked), failure
+            return facts, _evidence(rings, asked, results), failure
         if failure:
             if not told and now - started > timedelta(seconds=1):
                 rings.tell("progress", f"waiting for the services to settle: {failure}")
@@ -124,7 +124,7 @@ def _name_it(deployment: Deployment) -> str:
     return f"where its configuration does not name {paths} yet, add that, then run apply --retry-now"
 
 
-def _evidence(rings: Rings, asked: _Asked) -> str:
+def _evidence(rings: Rings, asked: _Asked, results: Sequence[ProbeResult]) -> str:
     ports: dict[str, dict[int, None]] = {}
     addresses: dict[str, dict[str, None]] = {}
     through: dict[str, None] = {}
@@ -136,6 +136,8 @@ def _evidence(rings: Rings, asked: _Asked) -> str:
     places = "; ".join(
         f"{host}:{','.join(map(str, ports[host]))} at {', '.join(sorted(addresses[host]))}" for host in ports
     )
+    few = [f"{result.at_once} at {result.request.endpoint}" for result in results if result.at_once]
+    limits = f"; no more at once than {', '.join(dict.fromkeys(few))}" if few else ""
     maps = f"; through [connect]: {', '.join(through)}" if through else ""
     last = f"; at the addresses of an earlier look: {asked.last_known}" if asked.last_known else ""
-    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}{maps}{last}"
+    return f"{HANDSHAKES} simultaneous handshakes, {ROUNDS} times, present it: {places}{limits}{maps}{last}"

@@ -30,6 +30,13 @@ def test_every_endpoint_is_proven() -> None:
     assert {request.handshakes for request in world.services.asked} == {HANDSHAKES}
 
 
+def test_a_server_that_took_fewer_at_once_is_said() -> None:
+    world = MailWorld()
+    assert "no more at once" not in proof(world, SMTP, IMAPS)[0]
+    world.services.at_once = 4
+    assert f"; no more at once than 4 at {SMTP}, 4 at {IMAPS}" in proof(world, SMTP, IMAPS)[0]
+
+
 def test_an_algorithm_that_is_not_offered_is_said_with_what_the_service_may_lack() -> None:
     world = MailWorld()
     world.services.presents = lambda _: replace(CHAIN, algorithm="rsa")
