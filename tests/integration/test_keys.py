@@ -152,13 +152,16 @@ def test_a_csr_with_its_common_name_among_the_others_is_sent_byte_for_byte(mailh
 def test_a_csr_over_another_key_than_the_one_named_is_refused_before_an_order(mailhost: MakeHost) -> None:
     host = mailhost()
     path = csr(host, host.host, host.host, key=made.rsa())
-    rewrite(host, f'key = "{host.world.initial_key}"', f'csr = "{path}"')
+    password = secret(host.folder / "key.pass", b"for another key\n")
+    lines = f'key = "{host.world.initial_key}"', f'csr = "{path}"', f'key_password_file = "{password}"'
+    rewrite(host, *lines)
     orders = host.orders
     run = host.danelaw("apply")
     assert run.status == 1
     assert f"{path}: found a CSR over another key (" in run.out
     assert f"than {host.world.initial_key} (" in run.out
     assert host.orders == orders
+    assert f"warning: {host.world.initial_key} has no password; take key_password_file out of the config" in run.err
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -77,7 +77,7 @@ class Keys:
         if spec.key is None or spec.key_password_file is None:
             return []
         try:
-            locked = self._source(spec, spec.key).opened.locked
+            locked = self._source(replace(spec, csr=None), spec.key).opened.locked
         except Refused:
             return []
         return [] if locked else [f"{spec.key} has no password; take key_password_file out of the config"]
