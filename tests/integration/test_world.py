@@ -239,7 +239,7 @@ def test_services_pass_their_config_tests_and_fail_them_when_broken(world: World
             config.write_text(content)
 
 
-@pytest.mark.parametrize("name", ["apache", "postfix", "dovecot"])
+@pytest.mark.parametrize("name", ["apache", "postfix", "dovecot", "courier", "nginx"])
 def test_services_stop_and_start_by_plain_commands(fresh_world: Callable[..., World], name: ServiceName) -> None:
     (service,) = fresh_world({name}, key_type="p256").servers
     assert isinstance(service, Service)
@@ -251,6 +251,100 @@ def test_services_stop_and_start_by_plain_commands(fresh_world: Callable[..., Wo
     assert not service.listening()
     service.start()
     assert service.listening()
+
+
+def test_plain_commands_mean_the_worlds_own_services(world: World) -> None:
+    assert shell("postconf", "-h", "queue_directory").strip() == str(world.postfix.folder / "queue")
+    assert str(world.dovecot.log) in shell("doveconf", "-n")
+    assert "example.test (/etc/apache2/sites-enabled/example_test.conf:1)" in shell("apache2ctl", "-S")
+
+
+def test_the_folders_of_the_host_are_private() -> None:
+    outside = os.open("/", os.O_PATH)
+    try:
+        with World(set()):
+            for folder in "/etc/danelaw", "/var/lib/danelaw", "/run", "/srv":
+                left = Path(folder, "left-by-a-test")
+                left.touch()
+                with pytest.raises(FileNotFoundError):
+                    os.stat(str(left)[1:], dir_fd=outside)
+            assert os.stat("etc/passwd", dir_fd=outside).st_size == Path("/etc/passwd").stat().st_size
+            assert not Path("/run/systemd").exists()
+    finally:
+        os.close(outside)
+
+
+def test_courier_presents_what_its_file_holds_at_each_connection(fresh_world: Callable[..., World]) -> None:
+    world = fresh_world({"courier", "dovecot"}, key_type="p256")
+    ends = [(143, ("-starttls", "imap")), (993, ()), (110, ("-starttls", "pop3")), (995, ())]
+    other = world.old_ca.issue(layout.NAMES)
+    for identity in world.initial, other:
+        world.courier.install(identity)
+        assert [presented(f"{layout.COURIER}:{port}", *how) for port, how in ends] == [identity.leaf_pem] * 4
+    assert presented(f"{layout.MAIL[0]}:993") == world.initial.leaf_pem  # Dovecot beside it has its own
+    assert subprocess.run(world.courier.test, check=False).returncode == 0
+    world.courier.combined.write_text("nonsense")
+    assert subprocess.run(world.courier.test, capture_output=True, check=False).returncode != 0
+
+
+def test_nginx_is_there_when_asked_for(fresh_world: Callable[..., World]) -> None:
+    world = fresh_world({"nginx"}, key_type="p256")
+    other = world.old_ca.issue(layout.NAMES)
+    assert presented(f"{layout.NGINX}:443") == world.initial.leaf_pem
+    world.present(other)
+    wait_until(lambda: presented(f"{layout.NGINX}:443") == other.leaf_pem, "nginx presents the old certificate")
+    assert subprocess.run(world.nginx.test, check=False).returncode == 0
+    world.nginx.site.write_text("nonsense")
+    assert subprocess.run(world.nginx.test, capture_output=True, check=False).returncode != 0
+
+
+def test_rsa_and_ecdsa_beside_each_other(fresh_world: Callable[..., World]) -> None:
+    world = fresh_world({"postfix", "dovecot", "apache", "nginx"}, key_type="p256")
+    rsa, ecdsa = world.old_ca.issue(layout.NAMES, make_private_key("rsa2048")), world.old_ca.issue(layout.NAMES)
+    ends = [
+        ENDPOINTS[0],
+        *((place, ()) for place in (f"{layout.MAIL[0]}:993", f"{layout.WEB}:443", f"{layout.NGINX}:443")),
+    ]
+    only_rsa, only_ecdsa = ("-sigalgs", "RSA-PSS+SHA256:RSA+SHA256"), ("-sigalgs", "ECDSA+SHA256")
+
+    def all_present(leaf_pem: bytes, *options: str) -> bool:
+        return all(presented(endpoint, *how, *options) == leaf_pem for endpoint, how in ends)
+
+    world.present_both(rsa, ecdsa)
+    wait_until(lambda: all_present(rsa.leaf_pem, *only_rsa), "some service does not present the RSA certificate")
+    wait_until(lambda: all_present(ecdsa.leaf_pem, *only_ecdsa), "some service does not present the ECDSA certificate")
+    assert all(subprocess.run(each.test, check=False).returncode == 0 for each in services(world))
+    world.present(rsa)
+    wait_until(lambda: all_present(rsa.leaf_pem), "some service still has an ECDSA certificate")
+    assert not any(file.exists() for each in services(world) for file in each.ecdsa_files)
+
+
+def services(world: World) -> list[Service]:
+    return [server for server in world.servers if isinstance(server, Service)]
+
+
+def test_another_machine_shares_the_mail_name(world: World) -> None:
+    zone = world.zone("shared.test", mail=[layout.MAIL[0], layout.OTHER_MAIL]).name
+    theirs = world.old_ca.issue([f"mail.{zone}"])
+    smtp = ("-starttls", "smtp")
+    with world.other_mail_host(theirs) as other:
+        assert presented(f"{layout.OTHER_MAIL}:25", *smtp) == theirs.leaf_pem
+        assert presented(f"{layout.MAIL[0]}:25", *smtp) == world.initial.leaf_pem
+        renewed = world.old_ca.issue([f"mail.{zone}"])
+        other.present(renewed)
+        wait_until(lambda: presented(f"{layout.OTHER_MAIL}:25", *smtp) == renewed.leaf_pem, "it has not reloaded")
+        assert presented(f"{layout.MAIL[0]}:25", *smtp) == world.initial.leaf_pem
+    assert not other.listening()
+
+
+def test_ipv6_where_a_zone_asks_for_it(world: World) -> None:
+    zone = world.zone("six.test", ipv6=True).name
+    for server in layout.SERVERS6.values():
+        assert layout.MAIL6[0] in world.dig(f"mail.{zone}", "AAAA", "+short", server=server)
+    assert "AAAA" not in world.dig("mail.example.test", "AAAA", "+noquestion", "+nocmd")
+    for endpoint, options in (f"[{layout.MAIL6[0]}]:25", ("-starttls", "smtp")), (f"[{layout.MAIL6[1]}]:993", ()):
+        assert presented(endpoint, *options) == world.initial.leaf_pem
+    assert presented(f"[{layout.WEB6}]:443") == world.initial.leaf_pem
 
 
 def test_posttls_finger_sees_good_and_bad_records(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,6 +391,15 @@ def test_pebble_validates_for_real(world: World, monkeypatch: pytest.MonkeyPatch
     assert "BEGIN CERTIFICATE" in order(world, f"www.{zone}", answered=True)
     with pytest.raises(errors.ValidationError):
         order(world, f"blog.{zone}", answered=False)
+
+
+def test_pebble_validates_over_ipv6(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(world.pebble.ca_bundle))
+    zone = world.zone("six-only.test", web=[layout.WEB6]).name
+    assert "BEGIN CERTIFICATE" in order(world, f"www.{zone}", answered=True)
+    nowhere = world.zone("six-nowhere.test", web=["fd00:80::2"]).name
+    with pytest.raises(errors.ValidationError):
+        order(world, f"www.{nowhere}", answered=True)
 
 
 def test_pebbles_resolver_remembers_nothing(world: World) -> None:

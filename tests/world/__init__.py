@@ -4,11 +4,12 @@ from world.pki import Authority, Identity, make_private_key
 from world.server import wait_until
 from world.tools import WorldError
 from world.tsig import TsigKey
-from world.world import ALL, ServiceName, World
+from world.world import ALL, EVERY, ServiceName, World
 from world.zones import Zone
 
 __all__ = [
     "ALL",
+    "EVERY",
     "Authority",
     "Identity",
     "ServiceName",

@@ -14,8 +14,9 @@ from typing import NamedTuple, get_args
 
 from world.contained import WORKER, run_contained
 from world.server import wait_until
+from world.services import Service
 from world.tools import WorldError
-from world.world import ALL, ServiceName, World
+from world.world import ALL, EVERY, ServiceName, World
 
 STATE = Path("/run/danelaw-world")
 """One file for each world that is up, by name."""
@@ -48,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="world", help="of several worlds at once (default: %(default)s)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start it and stay; or run COMMAND in a new one and take it down again")
-    up.add_argument("--only", type=_services, default=ALL, metavar="A,B…", help=f"some of {', '.join(sorted(ALL))}")
+    some = f"some of {', '.join(sorted(EVERY))} (default: all but {', '.join(sorted(EVERY - ALL))})"
+    up.add_argument("--only", type=_services, default=ALL, metavar="A,B…", help=some)
     up.add_argument("--ttl", type=int, default=5, metavar="SECONDS", help="of every record (default: %(default)s)")
     up.add_argument("--key-type", choices=("rsa2048", "p256"), default="rsa2048", help="of the key already in use")
     up.add_argument("--pebble", type=_option, action="append", default=[], metavar="NAME=VALUE", help="PEBBLE_… option")
@@ -64,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _services(text: str) -> frozenset[ServiceName]:
     chosen = frozenset(text.split(","))
-    if not chosen <= ALL:
-        raise argparse.ArgumentTypeError(f"found {text}, expected some of {','.join(sorted(ALL))}")
+    if not chosen <= EVERY:
+        raise argparse.ArgumentTypeError(f"found {text}, expected some of {','.join(sorted(EVERY))}")
     return frozenset(name for name in get_args(ServiceName) if name in chosen)
 
 
@@ -151,7 +153,7 @@ def describe(world: World) -> str:
         "CA's HTTPS": world.pebble.ca_bundle,
     }
     lines += ["", *(f"{what:12} {path}" for what, path in files.items()), ""]
-    services = [service for service in (world.postfix, world.dovecot, world.apache) if service in world.servers]
+    services = [server for server in world.servers if isinstance(server, Service)]
     lines += [f"{'reload':12} {shlex.join(service.reload)}" for service in services]
     key = world.keys["hmac-sha256"].clause
     lines += [

@@ -12,14 +12,15 @@ from pathlib import Path
 from world import layout
 from world.namespace import overlay
 from world.pki import Identity
-from world.private import ETC, VAR_LIB
+from world.private import ETC, RUN, VAR_LIB
 from world.server import greeting, speaks_tls, write
 from world.services import Service
 from world.tools import WorldError, run
 
 UNPACKED = Path(__file__).parents[2] / ".debian" / "courier"
 _USR = Path("/usr")
-_UNITS = ("authdaemon", "imap", "imap-ssl", "pop", "pop-ssl")
+_DAEMONS = ("authdaemond", "imapd", "imapd-ssl", "pop3d", "pop3d-ssl")
+"""Programs of Debian's units; with ``service``, one that has just ended and is not reaped counts as running."""
 
 
 def show_programs() -> None:
@@ -53,8 +54,8 @@ class Courier(Service):
 
     @property
     def test(self) -> list[str]:
-        """It has no such command; this one reads the file as it does."""
-        return ["certtool", "--certificate-info", "--infile", str(self.combined), "--outfile", "/dev/null"]
+        """It has no such command; this one reads its certificate."""
+        return ["openssl", "x509", "-noout", "-in", str(self.combined)]
 
     @property
     def reload(self) -> list[str]:
@@ -62,11 +63,11 @@ class Courier(Service):
 
     @property
     def stop_command(self) -> list[str]:
-        return _service("stop", *reversed(_UNITS))
+        return _all("stop", *reversed(_DAEMONS))
 
     @property
     def start_command(self) -> list[str]:
-        return _service("start", *_UNITS)
+        return _all("start", *_DAEMONS)
 
     def install(self, identity: Identity) -> None:
         write(self.combined, identity.leaf_pem + identity.key_pem + identity.issuer_pem, 0o600)
@@ -75,8 +76,9 @@ class Courier(Service):
     def configure(self) -> None:
         shutil.copytree(UNPACKED / "etc", ETC, symlinks=True, dirs_exist_ok=True)
         _make_user("courier")
-        (VAR_LIB / "courier").mkdir(exist_ok=True)
-        shutil.chown(VAR_LIB / "courier", "courier", "courier")
+        for folder in VAR_LIB / "courier", RUN / "courier", RUN / "courier" / "authdaemon":
+            folder.mkdir(exist_ok=True)
+            shutil.chown(folder, "courier", "courier")
         self.install(self._identity)
         for daemon in "imapd", "pop3d":
             _set(self.config_dir / daemon, {"ADDRESS": layout.COURIER})
@@ -98,9 +100,8 @@ class Courier(Service):
         )
 
 
-def _service(action: str, *units: str) -> list[str]:
-    script = " && ".join(f"service courier-{unit} {action}" for unit in units)
-    return ["sh", "-c", script]
+def _all(action: str, *daemons: str) -> list[str]:
+    return ["sh", "-c", " && ".join(f"/usr/sbin/{daemon} {action}" for daemon in daemons)]
 
 
 def _set(path: Path, values: Mapping[str, object]) -> None:

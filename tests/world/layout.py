@@ -1,4 +1,6 @@
-"""Who lives where. Every server has addresses of its own on 127.0.0.0/8 and its usual port."""
+"""Who lives where. Every server has addresses of its own on 127.0.0.0/8 and its usual port, some IPv6 addresses too."""
+
+from pathlib import Path
 
 ROOT_NS = "127.53.0.1"
 """The name server of the root."""
@@ -22,7 +24,27 @@ COURIER = "127.25.0.3"
 WEB = "127.80.0.1"
 """``www``, ``blog`` and the apex of every zone: Apache."""
 
-ADDRESSES = (ROOT_NS, TEST_NS, NS1, NS2, RESOLVER, CA_RESOLVER, CA, *MAIL, COURIER, WEB)
+NGINX = "127.80.0.2"
+"""``nginx`` of every zone."""
+OTHER_MAIL = "127.25.1.1"
+"""Another machine with a Postfix (`World.other_mail_host`)."""
+
+MAIL6 = ("fd00:25::1", "fd00:25::2")
+WEB6 = "fd00:80::1"
+SERVERS6 = {"ns1": "fd00:53::1", "ns2": "fd00:53::2"}
+"""Addresses that Postfix and Dovecot, Apache, BIND and Knot listen at too, where the kernel has IPv6. They stand in
+the zones that ask for them."""
+
+
+def usable(*addresses: str) -> tuple[str, ...]:
+    """Return those addresses whose family the kernel has."""
+    return tuple(address for address in addresses if ":" not in address or Path("/proc/sys/net/ipv6").is_dir())
+
+
+ADDRESSES = usable(
+    *(ROOT_NS, TEST_NS, NS1, NS2, RESOLVER, CA_RESOLVER, CA, *MAIL, COURIER, WEB, NGINX, OTHER_MAIL),
+    *(*MAIL6, WEB6, *SERVERS6.values()),
+)
 
 DOMAIN = "example.test"
 SHOP = f"shop.{DOMAIN}"

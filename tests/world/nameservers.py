@@ -71,10 +71,12 @@ class Named(Server):
         times: Times,
         writers: Sequence[TsigKey],
         others: Sequence[TsigKey] = (),
+        ipv6: Sequence[str] = (),
     ) -> None:
         self.name, self.where = name, f"{what}: BIND at {' and '.join(addresses)}"
         super().__init__(folder)
         self.addresses, self.times, self._writers, self._others = addresses, times, writers, others
+        self._ipv6 = layout.usable(*ipv6)
         self._zones: dict[str, Kind] = {}
         self._transfers = "allow-transfer { none; }; notify no;"
 
@@ -123,7 +125,8 @@ class Named(Server):
 include "{self.policy}";
 options {{
     directory "{self.folder}"; key-directory "{self.folder}/keys";
-    listen-on port 53 {{ {" ".join(f"{address};" for address in self.addresses)} }}; listen-on-v6 {{ none; }};
+    listen-on port 53 {{ {" ".join(f"{address};" for address in self.addresses)} }};
+    listen-on-v6 port 53 {{ {" ".join(f"{address};" for address in self._ipv6 or ["none"])} }};
     pid-file "named.pid"; session-keyfile none; lock-file none; managed-keys-directory "{self.folder}";
     recursion no; dnssec-validation no; empty-zones-enable no; max-cache-size 4m;
     {self._transfers}
@@ -164,7 +167,7 @@ class Secondary(Server):
         secret = self._key.private.read_text().split("Key: ", 1)[1].split("\n", 1)[0]
         listed = "\n".join(f'  - domain: "{zone}"' for zone in self._zones)
         text = f"""server:
-  listen: {layout.NS2}@53
+  listen: [{", ".join(f'"{address}@53"' for address in layout.usable(layout.NS2, layout.SERVERS6["ns2"]))}]
   rundir: "{self.folder}/run"
   udp-workers: 1
   tcp-workers: 2

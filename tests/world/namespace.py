@@ -67,6 +67,10 @@ def _ip(*commands: str) -> None:
     run("ip", "-batch", "-", stdin="\n".join(commands))
 
 
+def _address(verb: str, address: str) -> str:
+    return f"address {verb} {address}/{'128 dev lo nodad' if ':' in address else '32 dev lo'}"
+
+
 class Namespace:
     """A network and a mount namespace that the calling thread enters, and leaves again.
 
@@ -99,7 +103,7 @@ class Namespace:
             )
             unshare(CLONE_NEWNS)
             mount_privately()
-            _ip("link set lo up", *(f"address add {address}/32 dev lo" for address in self._addresses))
+            _ip("link set lo up", *(_address("add", address) for address in self._addresses))
         except BaseException:
             self.leave()
             raise
@@ -112,7 +116,7 @@ class Namespace:
 
     def add_address(self, address: str) -> None:
         """Give ``lo`` another address."""
-        _ip(f"address replace {address}/32 dev lo")
+        _ip(_address("replace", address))
 
     def leave(self) -> None:
         """End all that still runs inside and go back to where the thread came from."""

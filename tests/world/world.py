@@ -2,8 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -11,19 +11,23 @@ from typing import Literal, Self, get_args
 from world import layout
 from world.ca import Pebble
 from world.courier import Courier, show_programs
+from world.mailservers import Dovecot, Postfix
 from world.nameservers import Named, Secondary, serial_at
 from world.namespace import Namespace, bind_mount
 from world.pki import Authority, Identity, make_private_key
 from world.private import ETC, make_private
 from world.resolvers import Resolver
 from world.server import Server, wait_until, write
-from world.services import Apache, Dovecot, Postfix, Service
+from world.services import Service
 from world.tools import WorldError, run
 from world.tsig import ALGORITHMS, TsigKey, make_tsig_key
+from world.webservers import Apache, Nginx
 from world.zones import Kind, Times, Zone, ds_of, write_anchors
 
-ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache", "courier"]
-ALL: frozenset[ServiceName] = frozenset(get_args(ServiceName))
+ServiceName = Literal["bind", "knot", "unbound", "pebble", "postfix", "dovecot", "apache", "courier", "nginx"]
+EVERY: frozenset[ServiceName] = frozenset(get_args(ServiceName))
+ALL: frozenset[ServiceName] = EVERY - {"courier", "nginx"}
+"""What a world has unless it is told otherwise; the rest is asked for by name."""
 
 BEGINNING: Mapping[str, Kind] = {
     layout.DOMAIN: "secure",
@@ -39,7 +43,8 @@ class World:
 
     A context manager: the calling thread is inside while it is open. ``services`` says which servers start;
     ``ttl`` and ``negative_ttl`` are seconds; ``key_type`` (``rsa2048``, ``p256``) is of the key already in use;
-    ``pebble_options`` is Pebble's environment. Raises `WorldError`.
+    ``pebble_options`` is Pebble's environment; ``ipv6``: the zones that are there at once have IPv6 addresses. Raises
+    `WorldError`.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class World:
         negative_ttl: int = 1,
         key_type: str = "rsa2048",
         pebble_options: Mapping[str, str] | None = None,
+        ipv6: bool = False,
     ) -> None:
         self.services = frozenset(services)
         self.times = Times(ttl, negative_ttl)
@@ -58,6 +64,7 @@ class World:
         self._nameservers = {"ns1": layout.NS1} | ({"ns2": layout.NS2} if "knot" in self.services else {})
         self._key_type = key_type
         self._pebble_options = pebble_options or {}
+        self._ipv6 = ipv6
         self._ending = ExitStack()
 
     def __enter__(self) -> Self:
@@ -113,6 +120,7 @@ class World:
             times=self.times,
             writers=writers,
             others=(self.stranger_key, transfer),
+            ipv6=[layout.SERVERS6["ns1"]],
         )
         self.primary.transfer_to(layout.NS2, transfer)
         self.secondary = Secondary(folder, transfer, self.zones)
@@ -131,13 +139,14 @@ class World:
         self.dovecot = Dovecot(folder, self.initial)
         self.apache = Apache(folder, self.initial)
         self.courier = Courier(folder, self.initial)
+        self.nginx = Nginx(folder, self.initial)
 
     def _make_zones(self) -> None:
         times = self.times
         hosts = [f"ns.test. A {layout.TEST_NS}", f"ca.test. A {layout.CA}"]
         lines = [times.soa("ns.test."), "@ NS ns.test.", *hosts]
         for name, kind in BEGINNING.items():
-            zone = self.zones[name] = Zone(name, kind, self._nameservers)
+            zone = self.zones[name] = Zone(name, kind, self._nameservers, ipv6=self._ipv6)
             key = self.primary.add(name, zone.text(times), kind)
             lines += zone.delegation(times, "" if key is None else ds_of(key, matching=kind != "bogus"))
         test_key = self.parents.add("test.", "\n".join([*lines, ""]))
@@ -172,6 +181,7 @@ class World:
             "dovecot": [self.dovecot],
             "apache": [self.apache],
             "courier": [self.courier],
+            "nginx": [self.nginx],
         }
         self.servers = [server for name, group in groups.items() if name in self.services for server in group]
         for server in self.servers:
@@ -198,14 +208,22 @@ class World:
                 return zone
         raise WorldError(f"{name} is in none of {', '.join(self.zones)}; world.zone() makes another")
 
-    def zone(self, name: str, *, mail: Sequence[str] = layout.MAIL) -> Zone:
+    def zone(
+        self,
+        name: str,
+        *,
+        mail: Sequence[str] = layout.MAIL,
+        web: Sequence[str] = (layout.WEB,),
+        ipv6: bool = False,
+    ) -> Zone:
         """Make another signed zone below ``test.``, so that a test disturbs nobody; it is served when this returns.
 
-        ``mail`` are its mail host's addresses, for tests with servers of their own. It takes a tenth of a second.
+        ``mail`` and ``web`` are the addresses of its mail host and of its web site, IPv6 or not, for tests with servers
+        of their own; ``ipv6`` adds those of the world's, and of the name servers. It takes a tenth of a second.
         """
-        for address in set(mail) - set(layout.MAIL):
+        for address in {*mail, *web} - set(layout.ADDRESSES):
             self.namespace.add_address(address)
-        zone = Zone(name, "secure", self._nameservers, mail)
+        zone = Zone(name, "secure", self._nameservers, mail, web, ipv6)
         key = self.primary.add(name, zone.text(self.times))
         assert key
         self.primary.reconfigure()
@@ -267,6 +285,28 @@ class World:
         for server in self.servers:
             if isinstance(server, Service):
                 server.present(identity)
+
+    def present_both(self, rsa: Identity, ecdsa: Identity) -> None:
+        """Let every service but Courier present two identities: the client's algorithms decide which."""
+        for server in self.servers:
+            if isinstance(server, Service) and server is not self.courier:
+                server.present_both(rsa, ecdsa)
+
+    @contextmanager
+    def other_mail_host(self, identity: Identity, address: str = layout.OTHER_MAIL) -> Iterator[Postfix]:
+        """Run a second Postfix that presents an identity of its own: another machine that shares the mail name.
+
+        It is no business of `present` and `reset`. ``world.zone(name, mail=[*layout.MAIL, layout.OTHER_MAIL])`` makes a
+        zone whose mail host is at both.
+        """
+        self.namespace.add_address(address)
+        other = Postfix(Path(tempfile.mkdtemp(prefix="other-", dir=self.folder)), identity, address)
+        other.folder.parent.chmod(0o755)
+        other.start()
+        try:
+            yield other
+        finally:
+            other.stop()
 
     def reset(self) -> None:
         """Let every service present the initial identity again."""

@@ -45,31 +45,38 @@ SELF_SIGNED: frozenset[Kind] = frozenset({"secure", "bogus"})
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone below ``test.``; ``servers`` are its name servers by first label, ``mail`` its mail host's addresses."""
+    """A zone below ``test.``; ``servers`` are its name servers by first label, ``mail`` its mail host's addresses.
+
+    ``web`` are those of its web site, and ``ipv6`` says whether each of all these hosts has its IPv6 addresses too.
+    """
 
     name: str
     kind: Kind
     servers: Mapping[str, str]
     mail: Sequence[str] = layout.MAIL
+    web: Sequence[str] = (layout.WEB,)
+    ipv6: bool = False
 
     def _nameservers(self, ttl: int) -> str:
         """Return their NS and address records."""
-        return "\n".join(
-            f"{self.name}. {ttl} IN NS {label}.{self.name}.\n{label}.{self.name}. {ttl} IN A {address}"
-            for label, address in self.servers.items()
-        )
+        lines = []
+        for label, address in self.servers.items():
+            addresses = [address, *([layout.SERVERS6[label]] if self.ipv6 else ())]
+            lines.append(f"{self.name}. {ttl} IN NS {label}.{self.name}.")
+            lines += [f"{label}.{self.name}. {ttl} IN {_address(each)}" for each in addresses]
+        return "\n".join(lines)
 
     def text(self, times: Times) -> str:
         """Return the zone file: a mail host with two addresses, a web site, and two traps (wildcard and alias)."""
-        mail = "\n".join(f"{name} A {address}" for name in ("mail", "*.wild", "alias") for address in self.mail)
+        more_mail, more_web = (layout.MAIL6, (layout.WEB6,)) if self.ipv6 else ((), ())
+        mail = _hosts(("mail", "*.wild", "alias"), (*self.mail, *more_mail))
+        web = _hosts(("@", "www", "blog", "shop"), (*self.web, *more_web))
         return f"""$ORIGIN {self.name}.
 {times.soa(f"ns1.{self.name}.")}
 {self._nameservers(times.ttl)}
-@ A {layout.WEB}
 @ MX 10 mail
-www A {layout.WEB}
-blog A {layout.WEB}
-shop A {layout.WEB}
+{web}
+nginx A {layout.NGINX}
 {mail}
 _25._tcp.alias CNAME _25._tcp.mail
 """
@@ -78,6 +85,16 @@ _25._tcp.alias CNAME _25._tcp.mail
         """Return the records of the parent: NS, glue, and the DS where there is one."""
         records = self._nameservers(times.ttl).splitlines()
         return [*records, f"{self.name}. {times.ttl} IN DS {ds}"] if ds else records
+
+
+def _address(address: str) -> str:
+    """Return type and data of the record of an address."""
+    return f"{'AAAA' if ':' in address else 'A'} {address}"
+
+
+def _hosts(names: Sequence[str], addresses: Sequence[str]) -> str:
+    """Return the records of hosts that have the same addresses."""
+    return "\n".join(f"{name} {_address(address)}" for name in names for address in addresses)
 
 
 def make_key(zone: str, folder: Path, policy: Path) -> Path:
