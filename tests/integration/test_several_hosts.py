@@ -1,5 +1,6 @@
 """A mail host with more addresses than this machine's: the others are looked at, covered, and never deployed to."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_a_second_host_over_the_same_key_is_no_obstacle(make: Make, same: Second
     assert host.covered(OURS, SECOND) == []
     assert same.connections < 8 * len(outcome["steps"])  # looked at, by single handshakes; a proof makes eight
     told = host.json("status")["certificates"][0]["endpoints"][0]["addresses"]
-    assert {row["address"] for row in told} == {OURS, SECOND}
+    assert {row["address"]: row["ours"] for row in told} == {OURS: True, SECOND: False}
 
 
 def test_a_second_host_with_records_of_its_own_keeps_them(make: Make, other: SecondHost) -> None:
@@ -190,6 +191,19 @@ def test_connect_may_lead_to_a_second_host_as_well(make: Make, other: SecondHost
     assert (hold["hold"], "203.0.113.8" in hold["why"]) == ("first-other-key", True)
     other.identity = host.world.initial
     assert "publish" in kinds(host.apply("--wait"))
+
+
+def test_an_ipv6_address_of_this_host_is_proven_too(make: Make, world: World) -> None:
+    """Its service there is another process over the same file, as one behind a proxy of its own is."""
+    ours6 = "fd98::25"
+    subprocess.run(["ip", "address", "replace", f"{ours6}/128", "dev", "lo", "nodad"], check=True)
+    with SecondHost(ours6, world.initial, file=world.postfix.combined) as second:
+        host = make().at(OURS, ours6)
+        run = host.danelaw("apply", "--wait")
+        assert run.status == 0, run
+        assert f"{host.host}:25 at {OURS}, {ours6}" in run.out
+        assert second.connections >= 16
+        assert host.presented(address=f"[{ours6}]").leaf == host.presented(address=OURS).leaf
 
 
 def test_nothing_here_is_ever_the_second_hosts(make: Make, other: SecondHost) -> None:

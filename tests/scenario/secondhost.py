@@ -15,16 +15,18 @@ from world.pki import Identity
 class SecondHost:
     """A context manager: it presents ``identity``, which may be changed, while it is open.
 
-    ``connections`` counts those that came.
+    With ``file`` that one's key and chain, read at each connection. ``connections`` counts those that came.
     """
 
-    def __init__(self, address: str, identity: Identity, port: int = 25) -> None:
+    def __init__(self, address: str, identity: Identity, port: int = 25, *, file: Path | None = None) -> None:
         self.address, self.port = address, port
         self.identity = identity
+        self._file = file
         self.connections = 0
 
     def __enter__(self) -> Self:
-        self._listening = socket.create_server((self.address, self.port), backlog=64)
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self._listening = socket.create_server((self.address, self.port), family=family, backlog=64)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
         return self
@@ -65,6 +67,9 @@ class SecondHost:
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self._file:
+            context.load_cert_chain(self._file)
+            return context
         with tempfile.NamedTemporaryFile() as file:
             Path(file.name).write_bytes(self.identity.combined_pem)
             context.load_cert_chain(file.name)

@@ -72,7 +72,8 @@ def _endpoint(endpoint: Json) -> Iterable[str]:
     for address in endpoint["addresses"]:
         shown = ", ".join(f"{leaf[:16]}…" for leaf in address["presents"]) or "nothing seen"
         silent = f", silent since {_short(address['silent_since'])}" if address["silent_since"] else ""
-        yield f"                 {address['address']} presents {shown}{silent}"
+        whose = "" if address["ours"] else " (another host's)"
+        yield f"                 {address['address']}{whose} presents {shown}{silent}"
     for row in endpoint["unreachable"]:
         yield f"                 name server {row['server']} unreachable since {_short(row['since'])}: {row['problem']}"
     for server in endpoint["left_out"]:

@@ -91,6 +91,7 @@ def _address(facts: Facts, endpoint: Endpoint, address: str) -> Json:
     rows = presented_now(facts, endpoint, address)
     return {
         "address": address,
+        "ours": silent.mine if silent else any(row.mine for row in rows),
         "presents": [row.chain.leaf_sha256 for row in rows],
         "silent_since": instant(silent.first_at) if silent else None,
         "seen_at": instant(rows[0].last_at) if rows else None,

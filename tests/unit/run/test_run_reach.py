@@ -154,6 +154,15 @@ def test_connect_says_how_an_address_is_reached_and_makes_it_ours() -> None:
     assert len(found.asked) == 1
 
 
+def test_a_listener_at_another_port_is_asked_by_who_knows_it() -> None:
+    """A CA of one's own asks there, or a proxy at port 80 hands on what only it is asked for: a warning is all."""
+    world, found = web(ADDRESS)
+    world.change(http01=Http01(listen=((ADDRESS, 8080),)))
+    found.elsewhere[ADDRESS] = NOT_FOUND
+    assert failure(world) == ""
+    assert f"at {ADDRESS} {NOT_FOUND}" in said(world)
+
+
 def test_what_has_to_be_stopped_is_asked_only_once_it_is() -> None:
     """The order is open then; it is refused before the CA asks, the server is started, and the order kept."""
     world, found = web(OTHER, webroot=False)
