@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from danelaw.deploy import commands
-from danelaw.deploy.services import apache2, courier, dovecot, postfix
+from danelaw.deploy.services import apache2, courier, dovecot, nginx, postfix
 from danelaw.deploy.services.refusals import Ask
 from danelaw.errors import RetryLater, Unsuited
 from danelaw.model import KeyAlgorithm, ServiceSetup
@@ -28,6 +28,7 @@ PRESETS: Mapping[str, Preset] = {
     "courier-imap": courier.survey_imap,
     "courier-pop": courier.survey_pop,
     "dovecot": dovecot.survey,
+    "nginx": nginx.survey,
     "postfix": postfix.survey,
 }
 """The presets of `danelaw.config.services.PRESETS`, each with its module's ``survey``."""
