@@ -17,7 +17,7 @@ from danelaw.errors import DanelawError, Refused, RetryLater
 from danelaw.model import Clock, Progress, Solver
 
 _LIMIT = timedelta(minutes=5)
-_FIRST_PAUSE = timedelta(seconds=0.1)
+_FIRST_PAUSE = timedelta(seconds=0.025)
 _LONGEST_PAUSE = timedelta(seconds=10)
 
 _CHECKS = {

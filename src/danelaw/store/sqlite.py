@@ -1,8 +1,8 @@
 """The store of one host: a SQLite file that survives kill -9, a full disk and two runs at once.
 
-Every write is one transaction, on disk (WAL, synchronous=FULL) before the call returns, or not there at all. What was
-read is kept in memory until somebody writes, this store or another process, so that a look with nothing new costs
-microseconds.
+Every write is one transaction, on disk (WAL, synchronous=FULL) before the call returns, or not there at all; a lease
+alone does not wait for the disk. What was read is kept in memory until somebody writes, this store or another process,
+so that a look with nothing new costs microseconds.
 """
 
 import fcntl
@@ -64,7 +64,7 @@ class SqliteStore:
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA synchronous = FULL")  # `_write` sets it for each transaction
                 migrate(self._db, path)
             except BaseException:
                 self._db.close()
@@ -148,13 +148,13 @@ class SqliteStore:
         boot_id = self._clock.boot()[0]
         mine = this_process(self._host, boot_id)
         with self._explained():
-            self._write(lambda: self._take_lease(component, mine))
+            self._write(lambda: self._take_lease(component, mine), durably=False)
         try:
             yield
         finally:
             # Where this fails, the lease ends with this process all the same; what went wrong before is what counts.
             with suppress(DanelawError), self._explained():
-                self._write(lambda: self._release_lease(component, mine))
+                self._write(lambda: self._release_lease(component, mine), durably=False)
 
     def set_agenda(
         self,
@@ -190,8 +190,13 @@ class SqliteStore:
         # Rows come in the order of their first writing, and the sort is stable: so equal instants keep that order.
         return tuple(sorted(self._rows[table.fact].values(), key=table.age))
 
-    def _write(self, work: Callable[[], _T]) -> _T:
-        """Carry out ``work`` in one transaction: all of it, durably, or none."""
+    def _write(self, work: Callable[[], _T], *, durably: bool = True) -> _T:
+        """Carry out ``work`` in one transaction: all of it, durably, or none.
+
+        Not ``durably``: at once for every process, and a power cut may lose it before the next durable write. A lease
+        is over after one anyway (its boot id), so that nobody waits for the disk on its account.
+        """
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durably else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             result = work()

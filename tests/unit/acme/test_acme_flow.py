@@ -91,7 +91,7 @@ def test_polling_without_advice_starts_fast_and_slows_down(
 ) -> None:
     ca.polls = 12
     authority.advance(authority.open(NAMES, new_csr(*NAMES)), solver)
-    assert clock.slept[0] == timedelta(seconds=0.1)
+    assert clock.slept[0] == timedelta(seconds=0.025)
     assert all(first <= second for first, second in pairwise(clock.slept))
     assert clock.slept[-1] == timedelta(seconds=10)
 
