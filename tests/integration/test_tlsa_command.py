@@ -144,6 +144,8 @@ def test_a_protocol_and_an_address_can_be_given(world: World, config: Path) -> N
     assert Done(f"{layout.MAIL[0]}:25", config=config).out == f"{record}\n"
     named = Done(f"{layout.MAIL[0]}:25", "--name", f"mail.{layout.DOMAIN}", config=config)
     assert named.out == f"_25._tcp.mail.{layout.DOMAIN}. 3600 IN TLSA {record}\n"
+    elsewhere = Done(f"mail.{layout.DOMAIN}:25", "--endpoint", "mx.example.org:25", config=config)
+    assert elsewhere.out == f"_25._tcp.mx.example.org. 3600 IN TLSA {record}\n"
     usages = Done(f"{layout.MAIL[0]}:25", "--record", "1 1 1", config=config)
     assert "warning: usage 1 is not for port 25" in usages.err
     script = Done(f"{layout.MAIL[0]}:25", "--format", "nsupdate", config=config)
@@ -236,6 +238,7 @@ def test_names_and_dates_that_clients_refuse_are_said(tmp_path: Path) -> None:
         assert len(done.records) == 2
         assert ("clients refuse 2 0 1 at 127.0.0.1, though it matches: " in done.err) == bool(says)
         assert says in done.err
+        assert "must present it" not in done.err  # since it does
         assert "refuse 3 1 1" not in done.err  # DANE-EE asks for neither
 
 

@@ -54,7 +54,7 @@ class _Result:
     presented: list[Json] = field(default_factory=list)
     notes: list[Json] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    at_port_25: set[str] = field(default_factory=set)  # sources
+    live: dict[str, Endpoint] = field(default_factory=dict)  # by source
 
     def note(self, code: str, subject: str, text: str) -> None:
         note = {"note": code, "subject": subject, "text": text}
@@ -211,8 +211,7 @@ def _from_endpoints(
         path = None
     around = outside(path)
     for source, endpoint in endpoints.items():
-        if endpoint.port == 25:
-            result.at_port_25.add(source)
+        result.live[source] = endpoint
         live = look_live(endpoint, around)
         result.problems.extend(live.problems)
         if live.security == "insecure":
@@ -255,7 +254,7 @@ def _pinned(result: _Result, record: TlsaRecord, chain: Chain | None, source: st
         text += f", number {number} of {len(anchors)} (--ta)"
     if anchors[number - 1] == chain.leaf_der:
         text += "; for a service that presents it as its own certificate, take usage 3 or 1"
-    elif record.usage == 2 and record.spec != (2, 0, 0):
+    elif source not in result.live and record.usage == 2 and record.spec != (2, 0, 0):
         text += "; the service must present it, too (RFC 7671 section 5.2.2)"
     result.note("pins", source, text)
     return subject
@@ -288,7 +287,8 @@ def _differences(source: str, presented: Iterable[Json]) -> Iterable[str]:
 def _note_usages(result: _Result) -> None:
     for row in result.rows.values():
         usage = row.record.usage
-        at_port_25 = row.owner.startswith("_25.") or (not row.owner and result.at_port_25.intersection(row.sources))
+        ports = {result.live[source].port for source in row.sources if source in result.live}
+        at_port_25 = row.owner.startswith("_25.") or (not row.owner and 25 in ports)
         if usage in {0, 1} and at_port_25:
             text = f"usage {usage} is not for port 25: senders of mail may ignore it (RFC 7672 section 3.1.3)"
             subject = row.owner or row.sources[0]

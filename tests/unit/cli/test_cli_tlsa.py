@@ -119,6 +119,11 @@ def test_several_sources_give_their_records_in_order_each_once(run: Runs) -> Non
     assert run(*files, "--record", "3 1 1", "--record", "3 1 1").lines == run(*files).lines
 
 
+def test_a_file_that_is_named_like_an_endpoint_is_a_file(run: Runs) -> None:
+    file = run.file("mail.example.org:25", pems(LEAF))
+    assert run(file).out == f"3 1 1 {sha256(LEAF.spki_der)}\n"
+
+
 def test_a_file_of_two_identities_gives_the_records_of_both(run: Runs) -> None:
     """As Postfix's smtpd_tls_chain_files has them: key, certificate, chain, and again."""
     rsa = issue(HOST, INTERMEDIATE, key=rsa2048())
@@ -128,6 +133,7 @@ def test_a_file_of_two_identities_gives_the_records_of_both(run: Runs) -> None:
         [f"3 1 1 {sha256(each.spki_der)}" for each in (rsa, LEAF)] + [f"2 0 1 {sha256(INTERMEDIATE.der)}"]
     )
     assert "holds 2 certificates" in said.err
+    assert said.err.count("2 0 1 pins the CA certificate CN=Intermediate") == 1  # of both
     assert "holds" not in run(run.file("one.pem", pems(LEAF, INTERMEDIATE))).err
 
 
