@@ -16,6 +16,7 @@ from danelaw.run.rings import Around, Event, nothing
 
 if TYPE_CHECKING:
     from danelaw.config import Config  # start-up: `tlsa` of files reads no config
+    from danelaw.model import Survey
 
 Json = dict[str, Any]
 
@@ -69,11 +70,11 @@ def _stopping(signum: int, frame: FrameType | None) -> None:
     del signum, frame
 
 
-def _config(arguments: argparse.Namespace) -> "Config":
+def _config(arguments: argparse.Namespace, asked: "Survey | None" = None) -> "Config":
     from danelaw.config import load  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
 
-    config = load(arguments.config, survey())
+    config = load(arguments.config, asked or survey(arguments.config))
     _warn(arguments, config.warnings)
     return config
 
@@ -145,14 +146,15 @@ def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:
 
 def _apply(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import outcome_lines  # noqa: PLC0415 (start-up)
-    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
+    from danelaw.run.compose import opened, survey  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
     from danelaw.run.report import outcome_json  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import Options, apply, keep_agenda  # noqa: PLC0415 (start-up)
 
     if arguments.staging:
         raise InputError("--staging is not yet supported; use a second config with directory = letsencrypt-staging")
-    config = _config(arguments)
+    asked = survey(arguments.config)
+    config = _config(arguments, asked)
     options = Options(
         names=tuple(arguments.names),
         wait=arguments.wait,
@@ -161,6 +163,7 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
         by="apply --force-renewal",
     )
     with opened(config, _listener(arguments), around=around) as world:
+        asked.keep()
         _warn(arguments, world.warnings)
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:

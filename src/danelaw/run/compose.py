@@ -8,11 +8,13 @@ from pathlib import Path
 
 from danelaw.acme import AcmeAuthority, HttpVisits, ListenerSolver, WebrootSolver
 from danelaw.config import Config
+from danelaw.config.files import head
 from danelaw.deploy import LocalHost
+from danelaw.deploy.services import HostSurvey, RememberedSurvey
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.update import Rfc2136Publisher
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import CertificateSpec, Clock, Progress, Solver, Survey
+from danelaw.model import CertificateSpec, Clock, Progress, Solver
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
@@ -23,6 +25,8 @@ from danelaw.store.agenda import store_path
 FREEING = timedelta(seconds=5)
 """How long a web server that `pre_challenge` stopped may take to let go of its port."""
 PAUSE = timedelta(milliseconds=50)
+SERVICES = "services.json"
+"""In the state: what the services said when last asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,10 @@ class Opened:
     warnings: tuple[str, ...] = ()
 
 
-def survey() -> Survey:
-    """Return who answers for the services that a configuration names."""
-    from danelaw.deploy.services import HostSurvey  # noqa: PLC0415 - most configurations name none
-
-    return HostSurvey()
+def survey(config: str) -> RememberedSurvey:
+    """Return who answers for the services that the configuration in a file names: they, or else what they said last."""
+    state_dir = head(config)
+    return RememberedSurvey(HostSurvey(), Path(state_dir, SERVICES) if state_dir else None)
 
 
 @contextmanager

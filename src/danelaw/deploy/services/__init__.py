@@ -4,6 +4,7 @@ What it prevents: a certificate written to a path that no service reads, over a 
 owns, or in a form that the service cannot load. Nothing here changes anything.
 """
 
+from danelaw.deploy.services.remembered import RememberedSurvey
 from danelaw.deploy.services.survey import HostSurvey
 
-__all__ = ["HostSurvey"]
+__all__ = ["HostSurvey", "RememberedSurvey"]

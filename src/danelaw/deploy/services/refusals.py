@@ -15,13 +15,18 @@ from danelaw.errors import InputError, Unsuited
 from danelaw.model import FileSpec, KeyAlgorithm
 
 
+class Unanswered(Unsuited):
+    """A program that is there failed when it was asked: what it said when last asked may hold still."""
+
+
 class Ask(Protocol):
     """Asks one program of this host a question that changes nothing."""
 
     def __call__(self, argv: Sequence[str]) -> str:
         """Return what a command prints on its standard output, whole.
 
-        Raises `Unsuited` that names the program: it is missing, fails, takes too long or says too much.
+        Raises `Unsuited` that names the program where it is missing, `Unanswered` where it fails, takes too long or
+        says too much.
         """
         ...
 

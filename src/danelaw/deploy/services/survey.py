@@ -6,7 +6,7 @@ from typing import Protocol
 
 from danelaw.deploy import commands
 from danelaw.deploy.services import apache2, courier, dovecot, nginx, postfix
-from danelaw.deploy.services.refusals import Ask
+from danelaw.deploy.services.refusals import Ask, Unanswered
 from danelaw.errors import RetryLater, Unsuited
 from danelaw.model import KeyAlgorithm, ServiceSetup
 
@@ -61,7 +61,7 @@ class HostSurvey:
                 self._answers[question] = unsuited
         answer = self._answers[question]
         if isinstance(answer, Unsuited):
-            raise Unsuited(answer.found, answer.expected)
+            raise type(answer)(answer.found, answer.expected)
         return answer
 
 
@@ -74,4 +74,4 @@ def ask_program(argv: Sequence[str]) -> str:
             f"no program {argv[0]} on this host", "it installed, or the files, reload and prove by hand"
         ) from None
     except RetryLater as failed:
-        raise Unsuited("; ".join(str(failed).splitlines()), "a service whose configuration can be read") from None
+        raise Unanswered("; ".join(str(failed).splitlines()), "a service whose configuration can be read") from None
