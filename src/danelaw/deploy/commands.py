@@ -58,7 +58,7 @@ def read(argv: Sequence[str], timeout: timedelta, most: int) -> str:
         raise
     if len(output) > most:
         raise RetryLater(f"{shlex.join(argv)}: prints more than {most} bytes")
-    return output.decode("utf-8", "replace")
+    return output.decode("utf-8", "replace").replace("\0", "\ufffd")  # it may become part of a path
 
 
 def _output(

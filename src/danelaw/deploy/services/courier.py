@@ -128,7 +128,7 @@ def _read(path: str) -> str:
         raise Unsuited(found, f"Courier's configuration at its place in Debian; or {_BY_HAND}") from None
     if len(data) > MOST_BYTES:
         raise Unsuited(f"{path} of more than {MOST_BYTES} bytes", "Courier's configuration")
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd")  # it may become part of a path
 
 
 def _is_on(settings: Mapping[str, str], name: str) -> bool:
