@@ -195,3 +195,78 @@ def test_files_given_by_hand_need_not_be_anybodys(survey: Survey) -> None:
 def test_an_apache_without_tls_is_refused(survey: Survey) -> None:
     with pytest.raises(Unsuited, match="no virtual host with TLS"):
         survey("VirtualHost configuration:\n")
+
+
+def test_the_first_without_a_name_answers_to_what_no_other_does(survey: Survey) -> None:
+    nameless = SITE.replace("ServerName https://www.example.org:443", "").replace("ServerAlias", "# ServerAlias")
+    nameless = nameless.replace("example.org \\\n        blog.example.org", "none")
+    dumped = ONE.replace("www.example.org", "host.internal")
+    assert survey(dumped, site=nameless).hosts == NAMES
+    assert survey(dumped, site=nameless, names=("*.example.org",)).hosts == ()
+    with pytest.raises(Unsuited, match=r"none of the certificate's names \(host\.internal\)"):
+        survey(dumped, site=nameless.replace("# none", "").replace("SSLEngine", "ServerName host.internal\nSSLEngine"))
+    behind = SEVERAL.replace("default server example.org", "default server other.test")
+    behind = behind.replace(
+        "default server other.test ({folder}/site.conf:2)", "default server o ({folder}/blog.conf:1)"
+    )
+    with pytest.raises(Unsuited, match=r"none of the certificate's names"):
+        survey(
+            behind.replace("namevhost example.org", "namevhost host.internal"), site=nameless, blog=BLOG, plain=PLAIN
+        )
+
+
+def test_a_wildcard_of_both_is_no_host(survey: Survey) -> None:
+    wild = SITE.replace("https://www.example.org:443", "*.example.org").replace("blog.example.org", "x.test")
+    assert survey(site=wild.replace("example.org \\", "y.test \\"), names=("*.example.org",)).hosts == ()
+
+
+def test_what_only_this_host_reaches_is_no_port(survey: Survey) -> None:
+    local = ONE.replace("192.0.2.80:443", "127.0.0.1:8443")
+    with pytest.raises(Unsuited, match="no virtual host with TLS"):
+        survey(local)
+    both = local.replace("ServerRoot", "192.0.2.80:443  www.example.org ({folder}/site.conf:2)\nServerRoot")
+    assert survey(both).ports == ((443, "https"),)
+    with pytest.raises(Unsuited, match="no virtual host with TLS"):
+        survey(SEVERAL.replace("*:443", "[::1]:443"), blog=BLOG, plain=PLAIN)
+
+
+def test_conditions_hold_as_the_dump_says(survey: Survey, tmp_path: Path) -> None:
+    def within(block: str) -> str:
+        other = f"<{block}>\n SSLCertificateFile /other.pem\n</{block.partition(' ')[0]}>\n<Directory"
+        return SITE.replace("<Directory", other)
+
+    assert survey(site=within("IfDefine absent")).files == pair(tmp_path, "site")
+    assert survey(site=within("IfDefine !tls")).files == pair(tmp_path, "site")
+    for block in ("IfDefine tls", "IfDefine !absent", "IfModule ssl_module"):
+        with pytest.raises(Unsuited, match=r"/other\.pem, where it is not clear"):
+            survey(site=within(block))
+    for block in ("IfModule !mod_ssl.c", "IfFile /x", "IfVersion >= 2.4"):
+        with pytest.raises(Unsuited, match=f"SSLCertificateFile in <{block.split()[0].lower()}>"):
+            survey(site=within(block))
+    included = SITE.replace("<Directory", "<If true>\nInclude {folder}/x.conf\n</If>\n<Directory")
+    with pytest.raises(Unsuited, match="SSLCertificateFile in <if>"):
+        survey(site=included, x="SSLCertificateFile /x.pem")
+
+
+def test_names_may_be_defined_elsewhere(survey: Survey) -> None:
+    site = SITE.replace("https://www.example.org:443", "${name}")
+    assert survey(ONE.replace("Define: tls", "Define: name=mail.example.org\nDefine: tls"), site=site).hosts[0] == (
+        "mail.example.org"
+    )
+    assert survey(site=site).hosts == ("example.org",)
+
+
+def test_files_given_by_hand_make_warnings_of_what_is_not_clear(survey: Survey) -> None:
+    by_hand = survey(SEVERAL, blog=BLOG, plain=PLAIN, has_files=True, names=NAMES)
+    assert not by_hand.warnings
+    several = survey(SEVERAL, blog=BLOG, plain=PLAIN, has_files=True, names=("*.example.org", "example.org"))
+    assert several.files == ()
+    assert several.warnings[0].endswith("and what it reads is not known")
+
+
+def test_a_certificate_that_is_missing_is_told_apart() -> None:
+    found = "apache2ctl -t …: exit status 1: SSLCertificateFile: file '/t/site.pem' does not exist or is empty"
+    with pytest.raises(Unsuited, match="some certificate and key there to begin with"):
+        apache2.survey(Programs({"apache2ctl": Unsuited(found, "x")}), NAMES, "rsa")
+    with pytest.raises(Unsuited, match=r"^broken; x"):
+        apache2.survey(Programs({"apache2ctl": Unsuited("broken", "x")}), NAMES, "rsa")

@@ -24,9 +24,12 @@ DEEPEST = 10
 """So many files include each other; Apache itself stops at some depth (AP_MAX_INCLUDE_DEPTH)."""
 
 _BY_HAND = "the files, reload and prove by hand"
-_VHOST = re.compile(r"^(?P<place>\S+:\d+)\s+(?P<name>\S+) \((?P<file>.+):(?P<line>\d+)\)$")
+_LOOPBACK = {"127.0.0.1", "[::1]"}
+_VHOST = re.compile(r"^(?P<address>\S+):(?P<port>\d+)\s+(?P<name>\S+) \((?P<file>.+):(?P<line>\d+)\)$")
+_SEVERAL = re.compile(r"^(?P<address>\S+):\d+\s+is a NameVirtualHost$")
+_DEFAULT = re.compile(r"^\s+default server \S+ \((?P<file>.+):(?P<line>\d+)\)$")
 _NAMED = re.compile(r"^\s+port (?P<port>\d+) namevhost (?P<name>\S+) \((?P<file>.+):(?P<line>\d+)\)$")
-_DEFINE = re.compile(r"^Define: (?P<name>[^=\s]+)=(?P<value>.*)$")
+_DEFINE = re.compile(r"^Define: (?P<name>[^=\s]+)(?:=(?P<value>.*))?$")
 _ROOT = re.compile(r'^ServerRoot: "(?P<path>.*)"$')
 _SETTINGS = {
     each.lower(): each
@@ -39,13 +42,14 @@ _SETTINGS = {
         "ServerAlias",
     )
 }
-_ALWAYS = ("ifmodule", "ifdefine", "ifversion")
-"""Conditions on what is loaded or defined at the start, in which what stands is taken to hold."""
 
 
 @dataclass(slots=True)
 class VirtualHost:
-    """A virtual host: where it is written, its ports, its names, what it reads. ``certificates`` pair with ``keys``."""
+    """A virtual host: where it is written, its ports, its names, what it reads. ``certificates`` pair with ``keys``.
+
+    ``nameless``: it is the first at one of its addresses and has no ServerName, so it answers to what no other does.
+    """
 
     file: str
     line: int
@@ -57,6 +61,8 @@ class VirtualHost:
     keys: list[str] = field(default_factory=list)
     chain: str = ""
     unread: bool = False
+    named: bool = False
+    nameless: bool = False
 
     def __str__(self) -> str:
         return f"the virtual host {self.name} ({self.file}:{self.line})"
@@ -64,19 +70,30 @@ class VirtualHost:
 
 def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files: bool = False) -> ServiceSetup:
     """Return what Apache reads for these names and where it offers TLS; parameters as of `model.Survey.look`."""
-    found = [host for host in virtual_hosts(ask) if host.engine or host.certificates]
-    ours = [host for host in found if _fitting(host, names)]
+    found = [host for host in virtual_hosts(ask) if (host.engine or host.certificates) and host.ports]
+    served = {id(host): _fitting(host, names) for host in found}
+    ours = [host for host in found if served[id(host)] is not None]
+    if not ours:
+        ours = [host for host in found if host.nameless]
+        served |= {id(host): [name for name in names if "*" not in name] for host in ours}
     if not ours:
         shown = ", ".join(sorted({name for host in found for name in host.names})) or "no virtual host with TLS"
         raise Unsuited(
             f"an Apache whose TLS virtual hosts have none of the certificate's names ({shown})",
             f"ServerName or ServerAlias of a <VirtualHost *:443> with SSLEngine on; or {_BY_HAND}",
         )
-    files, settings = _files(ours, algorithm, has_files=has_files)
-    if not has_files:
-        refusals.check_paths(ask, settings)
+    files: tuple[FileSpec, ...] = ()
+    unclear = []
+    try:
+        files, settings = _files(ours, algorithm)
+        if not has_files:
+            refusals.check_paths(ask, settings)
+    except Unsuited as unsuited:
+        if not has_files:
+            raise
+        unclear = [f"{unsuited.found}, and what it reads is not known"]
     paths = {spec.path for spec in files}
-    hosts = tuple(dict.fromkeys(name for host in ours for name in _fitting(host, names)))
+    hosts = tuple(dict.fromkeys(name for host in ours for name in served[id(host)] or ()))
     ports: list[tuple[int, AppProtocol]] = [
         (port, "https") for port in sorted({p for host in ours for p in host.ports})
     ]
@@ -85,7 +102,7 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
         for host in found
         if host not in ours and (shared := sorted(paths.intersection(host.certificates)))
     )
-    return ServiceSetup(service(), files, tuple(ports), hosts, warnings)
+    return ServiceSetup(service(), files, tuple(ports), hosts, (*unclear, *warnings))
 
 
 def service() -> Service:
@@ -100,39 +117,64 @@ def service() -> Service:
 
 
 def virtual_hosts(ask: Ask) -> list[VirtualHost]:
-    """Return the virtual hosts as Apache's dump lists them, with what their blocks say. Raises `Unsuited`."""
-    said = ask(["apache2ctl", "-t", "-D", "DUMP_VHOSTS", "-D", "DUMP_RUN_CFG"])
-    root, defines = "/etc/apache2", {}
+    """Return the virtual hosts as Apache's dump lists them, with what their blocks say. Raises `Unsuited`.
+
+    Ports that only this host reaches are left out.
+    """
+    root, defines, address = "/etc/apache2", dict[str, str](), ""
     hosts: dict[tuple[str, int], VirtualHost] = {}
-    for line in said.splitlines():
+    firsts: set[tuple[str, int]] = set()
+    for line in _dump(ask).splitlines():
         if match := _ROOT.match(line):
             root = match["path"]
         elif match := _DEFINE.match(line):
-            defines[match["name"]] = match["value"]
+            defines[match["name"]] = match["value"] or ""
+        elif match := _SEVERAL.match(line):
+            address = match["address"]
+        elif match := _DEFAULT.match(line):
+            firsts.add((match["file"], int(match["line"])))
         elif match := _VHOST.match(line) or _NAMED.match(line):
             fields = match.groupdict()
-            port = int(fields.get("port") or fields["place"].rpartition(":")[2])
             at = fields["file"], int(fields["line"])
-            hosts.setdefault(at, VirtualHost(*at, set(), fields["name"])).ports.add(port)
-    for host in hosts.values():
+            host = hosts.setdefault(at, VirtualHost(*at, set(), fields["name"]))
+            if "address" in fields:  # alone at its address
+                firsts.add(at)
+            if fields.get("address", address) not in _LOOPBACK:
+                host.ports.add(int(fields["port"]))
+    for at, host in hosts.items():
         _read_block(host, root, defines)
+        host.nameless = at in firsts and not host.named
+        host.names = list(dict.fromkeys(host.names or _names([host.name])))
     return list(hosts.values())
 
 
-def _fitting(host: VirtualHost, names: Iterable[str]) -> list[str]:
-    """Return the names by which a virtual host is asked for that the certificate has, wildcards left out."""
+def _dump(ask: Ask) -> str:
+    try:
+        return ask(["apache2ctl", "-t", "-D", "DUMP_VHOSTS", "-D", "DUMP_RUN_CFG"])
+    except Unsuited as unsuited:
+        if "does not exist or is empty" not in unsuited.found:
+            raise
+        # Apache reads no configuration whose certificates are missing, so the first one cannot be ours.
+        expected = f"some certificate and key there to begin with (openssl req -x509 makes them); or {_BY_HAND}"
+        raise type(unsuited)(unsuited.found, expected) from None
+
+
+def _fitting(host: VirtualHost, names: Iterable[str]) -> list[str] | None:
+    """Return the names by which a virtual host is asked for that the certificate has; None where it has none of them.
+
+    Empty: only a wildcard of the certificate's is a name of the virtual host.
+    """
     wanted = list(names)
     exact = [name for name in host.names if "*" not in name and any(covers(each, name) for each in wanted)]
     patterns = [name for name in host.names if name.startswith("*.")]
-    return exact or [name for name in wanted if any(covers(pattern, name) for pattern in patterns)]
+    by_pattern = [name for name in wanted if "*" not in name and any(covers(pattern, name) for pattern in patterns)]
+    return exact or by_pattern or ([] if set(patterns).intersection(wanted) else None)
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
 
 
-def _files(
-    hosts: Sequence[VirtualHost], algorithm: KeyAlgorithm, *, has_files: bool
-) -> tuple[tuple[FileSpec, ...], list[tuple[str, str]]]:
+def _files(hosts: Sequence[VirtualHost], algorithm: KeyAlgorithm) -> tuple[tuple[FileSpec, ...], list[tuple[str, str]]]:
     """Return what the virtual hosts read for one key algorithm, and each path with its setting."""
     chosen: list[tuple[VirtualHost, str, str]] = []
     for host in hosts:
@@ -149,7 +191,7 @@ def _files(
         chosen.append((host, pairs[key], key))
     first, certificate, key = chosen[0]
     for other, other_certificate, other_key in chosen[1:]:
-        if (other_certificate, other_key, other.chain) != (certificate, key, first.chain) and not has_files:
+        if (other_certificate, other_key, other.chain) != (certificate, key, first.chain):
             found = f"{first}, which reads {certificate} and {key}, and {other}, {other_certificate} and {other_key}"
             raise Unsuited(found, f"the same files in both, or a certificate for each; or {_BY_HAND}")
     settings = [(certificate, "SSLCertificateFile"), (key, "SSLCertificateKeyFile")]
@@ -176,37 +218,59 @@ def _read_block(host: VirtualHost, root: str, defines: Mapping[str, str]) -> Non
     """Read a virtual host's block: the lines from its ``<VirtualHost`` to its end."""
     lines = _lines(host.file)[host.line - 1 :]
     if not lines or not re.match(r"<VirtualHost\b", lines[0], re.IGNORECASE):
-        host.engine, host.unread = host.ports != {80}, True  # a macro's (mod_macro), and its lines are not the block's
+        host.engine, host.unread, host.named = (
+            host.ports != {80},
+            True,
+            True,
+        )  # a macro's (mod_macro), and its lines are not the block's
         host.names = _names([host.name])
         return
     end = next((at for at, line in enumerate(lines) if re.match(r"</VirtualHost\s*>", line, re.IGNORECASE)), len(lines))
 
     def path(text: str) -> str:
-        return os.path.normpath(os.path.join(root, _expanded(text, defines, host)))
+        return os.path.normpath(os.path.join(root, _expanded(text, host)))
 
-    _read_lines(host, lines[1:end], path, 0)
-    host.names = list(dict.fromkeys(host.names or _names([host.name])))
+    _read_lines(host, lines[1:end], path, defines, ())
 
 
-def _read_lines(host: VirtualHost, lines: Iterable[str], path: Callable[[str], str], depth: int) -> None:
-    inside: list[str] = []
+def _condition(kind: str, about: str, defines: Mapping[str, str]) -> str:
+    """Return what a block makes of what stands in it: "" it holds, "no" it does not, else its name: who knows.
+
+    A module that is asked for is taken to be loaded.
+    """
+    negated, name = about.startswith("!"), about.lstrip("!")
+    if kind == "ifdefine":
+        return "" if (name in defines) is not negated else "no"
+    return "" if kind == "ifmodule" and not negated else kind
+
+
+def _read_lines(
+    host: VirtualHost,
+    lines: Iterable[str],
+    path: Callable[[str], str],
+    defines: Mapping[str, str],
+    around: Sequence[str],
+    depth: int = 0,
+) -> None:
+    """Read directives; ``around`` are the conditions that they stand in, see `_condition`."""
+    inside = list(around)
     for line in lines:
-        if block := re.match(r"<(/?)(\w+)", line):
-            if block[1] and inside:
+        if block := re.match(r"<(/?)(\w+)\s*([^>]*)", line):
+            if block[1] and len(inside) > len(around):
                 inside.pop()
             elif not block[1]:
-                inside.append(block[2].lower())
+                inside.append(_condition(block[2].lower(), block[3].strip(), defines))
             continue
-        words = _words(line)
-        if not words:
+        words = [_defined(word, defines) for word in _words(line)]
+        if not words or "no" in inside:
             continue
         name, values = words[0].lower(), words[1:]
         if name in {"include", "includeoptional"} and values and depth < DEEPEST:
             pattern = path(values[0])
             for each in sorted(glob.glob(f"{pattern}/*" if os.path.isdir(pattern) else pattern)):
-                _read_lines(host, _lines(each), path, depth + 1)
+                _read_lines(host, _lines(each), path, defines, inside, depth + 1)
         elif name in _SETTINGS and values:
-            odd = next((each for each in inside if each not in _ALWAYS), None)
+            odd = next((each for each in inside if each), None)
             if odd is None:
                 _set(host, name, values, path)
             elif name.startswith("sslcert"):
@@ -224,8 +288,10 @@ def _set(host: VirtualHost, name: str, values: Sequence[str], path: Callable[[st
         case "sslcertificatechainfile":
             host.chain = path(values[0])
         case "servername":
+            host.named = True
             host.names[:0] = _names(values[:1])
         case "serveralias":
+            host.named = True
             host.names.extend(_names(values))
 
 
@@ -241,13 +307,15 @@ def _names(texts: Iterable[str]) -> list[str]:
     return found
 
 
-def _expanded(text: str, defines: Mapping[str, str], host: VirtualHost) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in defines:
-            raise Unsuited(f"${{{match[1]}}} in {host}, which Apache's dump does not explain", f"a path; or {_BY_HAND}")
-        return defines[match[1]]
+def _defined(text: str, defines: Mapping[str, str]) -> str:
+    """Return a word with the values of the names that the dump explains; others stay as they are."""
+    return re.sub(r"\$\{([^}]+)\}", lambda match: defines.get(match[1], match[0]), text)
 
-    return re.sub(r"\$\{([^}]+)\}", value, text)
+
+def _expanded(text: str, host: VirtualHost) -> str:
+    if left := re.search(r"\$\{[^}]+\}", text):
+        raise Unsuited(f"{left[0]} in {host}, which Apache's dump does not explain", f"a path; or {_BY_HAND}")
+    return text
 
 
 def _words(line: str) -> list[str]:

@@ -104,7 +104,7 @@ def _dump(ask: Ask) -> tuple[list[Directive], Mapping[str, list[Directive]]]:
             raise
         # nginx reads no configuration whose certificates are missing, so the first one cannot be ours.
         expected = f"some certificate and key there to begin with (openssl req -x509 makes them); or {_BY_HAND}"
-        raise Unsuited(unsuited.found, expected) from None
+        raise type(unsuited)(unsuited.found, expected) from None
     return read_dump(said)
 
 
