@@ -148,19 +148,24 @@ def test_an_address_that_says_nothing_is_said_and_stops_what_it_must(make: Make)
     assert any(note["note"] == "silent-elsewhere" for note in outcome["notes"])
 
 
-def test_addresses_say_which_are_this_hosts(make: Make, world: World) -> None:
-    """Both are on an interface here, as with containers that share a network: then a person says whose is which.
+@pytest.mark.parametrize("key", ["ours", "its own"])
+def test_addresses_say_which_are_this_hosts(make: Make, world: World, key: str) -> None:
+    """A second Postfix. Both are on an interface here, as containers that share a network are: a person says whose.
 
     `unit/run/test_run_prove.py` has the twin without them, whose proof takes its time to fail.
     """
-    third = "127.25.9.3"
-    world.namespace.add_address(third)
-    with SecondHost(third, world.initial) as second:
-        host = make(addresses=[OURS]).at(OURS, third)
+    identity = world.initial if key == "ours" else world.old_ca.issue(["second.test"])
+    with world.other_mail_host(identity) as second:
+        host = make(addresses=[OURS]).at(OURS, *second.addresses)
+        if key == "its own":
+            host.publish(identity.tlsa(1))
+        before = second.combined.read_bytes()
         outcome = host.apply("--wait")
         assert set(kinds(outcome)) >= LIVE
-        assert host.covered(OURS, third) == []
-        assert second.connections < 8 * len(outcome["steps"])
+        assert host.tlsa() == sorted({identity.tlsa(1), world.initial.tlsa(1)})
+        assert host.covered(OURS, *second.addresses) == []
+        assert second.combined.read_bytes() == before
+        assert host.presented(address=second.addresses[0]).leaf == identity.leaf
 
 
 @pytest.mark.parametrize("outer", ["203.0.113.7", "2001:db8::25"])
@@ -193,17 +198,27 @@ def test_connect_may_lead_to_a_second_host_as_well(make: Make, other: SecondHost
     assert "publish" in kinds(host.apply("--wait"))
 
 
-def test_an_ipv6_address_of_this_host_is_proven_too(make: Make, world: World) -> None:
-    """Its service there is another process over the same file, as one behind a proxy of its own is."""
-    ours6 = "fd98::25"
-    subprocess.run(["ip", "address", "replace", f"{ours6}/128", "dev", "lo", "nodad"], check=True)
-    with SecondHost(ours6, world.initial, file=world.postfix.combined) as second:
-        host = make().at(OURS, ours6)
-        run = host.danelaw("apply", "--wait")
-        assert run.status == 0, run
-        assert f"{host.host}:25 at {OURS}, {ours6}" in run.out
-        assert second.connections >= 16
-        assert host.presented(address=f"[{ours6}]").leaf == host.presented(address=OURS).leaf
+def test_an_ipv6_address_of_this_host_is_proven_too(make: Make) -> None:
+    ours6 = layout.MAIL6[0]
+    host = make().at(OURS, ours6)
+    run = host.danelaw("apply", "--wait")
+    assert run.status == 0, run
+    assert f"{host.host}:25 at {OURS}, {ours6}" in run.out
+    assert host.covered(OURS, f"[{ours6}]") == []
+    assert host.presented(address=f"[{ours6}]").leaf == host.presented(address=OURS).leaf
+
+
+def test_an_ipv6_address_of_another_host_counts_as_any(make: Make) -> None:
+    theirs6 = "fd00:99::25"
+    subprocess.run(["ip", "-6", "route", "replace", "local", "fd00:99::/64", "dev", "lo"], check=True)
+    host = make().at(OURS, theirs6)
+    with SecondHost(theirs6, host.world.old_ca.issue(["second.test"])) as second:
+        outcome = host.apply("--wait", status=1)
+        (hold,) = [hold for hold in outcome["holds"] if hold["subject"] == host.owner]
+        assert (hold["hold"], theirs6 in hold["why"]) == ("first-other-key", True)
+        second.identity = host.world.initial
+        assert "publish" in kinds(host.apply("--wait"))
+        assert host.covered(OURS, f"[{theirs6}]") == []
 
 
 def test_nothing_here_is_ever_the_second_hosts(make: Make, other: SecondHost) -> None:

@@ -11,22 +11,27 @@ from typing import Self
 
 from world.pki import Identity
 
+IP_FREEBIND = 15
+"""ip(7), of IPv6 sockets too: bind what no interface has; Python has no name for it."""
+
 
 class SecondHost:
     """A context manager: it presents ``identity``, which may be changed, while it is open.
 
-    With ``file`` that one's key and chain, read at each connection. ``connections`` counts those that came.
+    No interface need have the address. ``connections`` counts those that came.
     """
 
-    def __init__(self, address: str, identity: Identity, port: int = 25, *, file: Path | None = None) -> None:
+    def __init__(self, address: str, identity: Identity, port: int = 25) -> None:
         self.address, self.port = address, port
         self.identity = identity
-        self._file = file
         self.connections = 0
 
     def __enter__(self) -> Self:
-        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-        self._listening = socket.create_server((self.address, self.port), family=family, backlog=64)
+        self._listening = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listening.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        self._listening.bind((self.address, self.port))
+        self._listening.listen(64)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
         return self
@@ -67,9 +72,6 @@ class SecondHost:
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        if self._file:
-            context.load_cert_chain(self._file)
-            return context
         with tempfile.NamedTemporaryFile() as file:
             Path(file.name).write_bytes(self.identity.combined_pem)
             context.load_cert_chain(file.name)
