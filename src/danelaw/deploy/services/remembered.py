@@ -1,8 +1,8 @@
 """What the services said when last asked, for when one of them cannot be asked.
 
-Somebody leaves a mistake in Apache's configuration, and the hourly run comes: Apache's own dump fails. Postfix's renewal
-must not stop for that. So each answer is kept, and stands in where a program that is there fails; the service's config
-test then decides whether anything is reloaded.
+Somebody leaves a mistake in Apache's configuration, and the hourly run comes: Apache's own dump fails. Postfix's
+renewal must not stop for that. So each answer is kept, and stands in where a program that is there fails; the service's
+config test then decides whether anything is reloaded.
 """
 
 import json
