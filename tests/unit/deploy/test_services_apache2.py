@@ -262,11 +262,3 @@ def test_files_given_by_hand_make_warnings_of_what_is_not_clear(survey: Survey) 
     several = survey(SEVERAL, blog=BLOG, plain=PLAIN, has_files=True, names=("*.example.org", "example.org"))
     assert several.files == ()
     assert several.warnings[0].endswith("and what it reads is not known")
-
-
-def test_a_certificate_that_is_missing_is_told_apart() -> None:
-    found = "apache2ctl -t …: exit status 1: SSLCertificateFile: file '/t/site.pem' does not exist or is empty"
-    with pytest.raises(Unsuited, match="some certificate and key there to begin with"):
-        apache2.survey(Programs({"apache2ctl": Unsuited(found, "x")}), NAMES, "rsa")
-    with pytest.raises(Unsuited, match=r"^broken; x"):
-        apache2.survey(Programs({"apache2ctl": Unsuited("broken", "x")}), NAMES, "rsa")

@@ -119,12 +119,12 @@ def service() -> Service:
 def virtual_hosts(ask: Ask) -> list[VirtualHost]:
     """Return the virtual hosts as Apache's dump lists them, with what their blocks say. Raises `Unsuited`.
 
-    Ports that only this host reaches are left out.
+    Ports that only this host reaches are left out. A certificate that is not there yet does not keep it from its dump.
     """
     root, defines, address = "/etc/apache2", dict[str, str](), ""
     hosts: dict[tuple[str, int], VirtualHost] = {}
     firsts: set[tuple[str, int]] = set()
-    for line in _dump(ask).splitlines():
+    for line in ask(["apache2ctl", "-t", "-D", "DUMP_VHOSTS", "-D", "DUMP_RUN_CFG"]).splitlines():
         if match := _ROOT.match(line):
             root = match["path"]
         elif match := _DEFINE.match(line):
@@ -146,17 +146,6 @@ def virtual_hosts(ask: Ask) -> list[VirtualHost]:
         host.nameless = at in firsts and not host.named
         host.names = list(dict.fromkeys(host.names or _names([host.name])))
     return list(hosts.values())
-
-
-def _dump(ask: Ask) -> str:
-    try:
-        return ask(["apache2ctl", "-t", "-D", "DUMP_VHOSTS", "-D", "DUMP_RUN_CFG"])
-    except Unsuited as unsuited:
-        if "does not exist or is empty" not in unsuited.found:
-            raise
-        # Apache reads no configuration whose certificates are missing, so the first one cannot be ours.
-        expected = f"some certificate and key there to begin with (openssl req -x509 makes them); or {_BY_HAND}"
-        raise type(unsuited)(unsuited.found, expected) from None
 
 
 def _fitting(host: VirtualHost, names: Iterable[str]) -> list[str] | None:
@@ -216,13 +205,11 @@ def _pairs(host: VirtualHost) -> Iterator[tuple[str, str]]:
 
 def _read_block(host: VirtualHost, root: str, defines: Mapping[str, str]) -> None:
     """Read a virtual host's block: the lines from its ``<VirtualHost`` to its end."""
-    lines = _lines(host.file)[host.line - 1 :]
+    by_macro = host.file.startswith("macro '")  # mod_macro: "macro 'site' (defined on line 2 of …) used on line 9 of …"
+    lines = [] if by_macro else _lines(host.file)[host.line - 1 :]
     if not lines or not re.match(r"<VirtualHost\b", lines[0], re.IGNORECASE):
-        host.engine, host.unread, host.named = (
-            host.ports != {80},
-            True,
-            True,
-        )  # a macro's (mod_macro), and its lines are not the block's
+        host.unread = host.named = True
+        host.engine = host.ports != {80}
         host.names = _names([host.name])
         return
     end = next((at for at, line in enumerate(lines) if re.match(r"</VirtualHost\s*>", line, re.IGNORECASE)), len(lines))
