@@ -157,7 +157,7 @@ def test_the_key_is_nowhere_but_in_its_files(site: Site) -> None:
             continue
         text = b"".join(path.read_bytes().split())
         if needle.encode() in text:
-            assert path.suffix == ".pem"
+            assert path.suffix in {".pem", ".key"}
             assert path.stat().st_mode & 0o077 == 0, path
         assert secret[1].encode() not in text
 
