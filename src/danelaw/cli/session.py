@@ -247,7 +247,7 @@ def _timer(arguments: argparse.Namespace, around: Around) -> int:
         line = timer.cron_line(danelaw, config, platform.node())
         _print(arguments, {"schema": 1, "cron": line}, lambda value: [CRON_PATH, value["cron"]])
         return 0
-    wanted = dict(timer.units(danelaw, config))
+    wanted = dict(timer.units(danelaw, config, _written(arguments)))
     if not arguments.install:
         _print(arguments, {"schema": 1, "units": wanted}, lambda value: _units(value["units"]))
         return 0
@@ -256,6 +256,22 @@ def _timer(arguments: argparse.Namespace, around: Around) -> int:
     done = {"schema": 1, "unit_dir": str(folder), "changed": changed, "next": timer.start(folder)}
     _print(arguments, done, lambda value: [*(f"wrote {folder / name}" for name in value["changed"]), value["next"]])
     return 0
+
+
+def _written(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return what `timer.writable` says of the config; units can be had before there is one."""
+    from pathlib import Path  # noqa: PLC0415 (start-up)
+
+    from danelaw.cli.timer import writable  # noqa: PLC0415 (start-up)
+
+    if not Path(arguments.config).exists():
+        return ()
+    try:
+        return writable(_config(arguments))
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"danelaw: warning: {line}\n")
+        return ()
 
 
 CRON_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

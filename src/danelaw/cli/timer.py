@@ -5,18 +5,24 @@ no burden; `Persistent=` makes up for what a machine that was off has missed; a 
 everybody at the full hour.
 """
 
+# ruff: noqa: PTH120 - paths are text here
+
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from danelaw.config import Config
 from danelaw.config.files import DEFAULT_PATH
+from danelaw.deploy import files
 from danelaw.errors import InputError, Refused
+
+READ_ONLY = ("/usr/", "/boot/", "/efi/")
+"""What ``ProtectSystem=yes`` makes read-only (systemd.exec(5))."""
 
 UNIT_DIR = Path("/etc/systemd/system")
 MARK = "# Written by `danelaw timer --install`, which writes it anew. Changes of your own: systemctl edit"
@@ -52,11 +58,14 @@ ExecStopPost={danelaw} -q{config} recover
 # 75: another run is at work.
 SuccessExitStatus=75
 TimeoutStartSec=infinity
+# A stop is told to danelaw alone, which lets a reload come to its end; what post_challenge started lives on.
+KillMode=process
 
 # danelaw runs your commands (reload, test, pre_challenge) in here, as root: what they need is left open. It writes
 # below /etc, /var and its webroots, signals daemons, binds port 80, and reads /proc to know whether another run lives.
+# A stricter ProtectSystem= would let `nginx -t` and `postfix check` fail, and each new path of the config.
 NoNewPrivileges=yes
-ProtectSystem=yes
+ProtectSystem=yes{writable}
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectClock=yes
@@ -71,6 +80,12 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
+SystemCallFilter=~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
+CapabilityBoundingSet=~CAP_BLOCK_SUSPEND CAP_BPF CAP_LEASE CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE
+CapabilityBoundingSet=~CAP_PERFMON CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_PACCT CAP_SYS_TTY_CONFIG
+# A core dump would hold the keys.
+LimitCORE=0
 """
 
 _FAILED = """\
@@ -87,13 +102,30 @@ ExecStart=/bin/sh -c '{{ echo "To: root"; echo "Subject: danelaw on %H needs a p
 """
 
 
-def units(danelaw: Sequence[str], config: str) -> Mapping[str, str]:
-    """Return each unit's text by its name. ``danelaw`` is the command that runs it, ``config`` an absolute path."""
+def writable(config: Config) -> tuple[str, ...]:
+    """Return the folders that a configuration wants written in what ``ProtectSystem=yes`` keeps from that."""
+    places = [config.state_dir]
+    for spec in config.desired.certificates:
+        places += spec.http01.webroots
+        for file in (file for deployment in spec.deployments for file in deployment.files):
+            places.append(os.path.dirname(file.path))
+    real = (os.path.realpath(place) for place in places)
+    return tuple(sorted({place for place in real if f"{place}/".startswith(READ_ONLY)}))
+
+
+def units(danelaw: Sequence[str], config: str, folders: Sequence[str] = ()) -> Mapping[str, str]:
+    """Return each unit's text by its name.
+
+    ``danelaw`` is the command that runs it, ``config`` an absolute path, ``folders`` what is `writable`. Raises
+    `InputError` for a path that would end its line in a unit.
+    """
+    check_words([*danelaw, config, *folders])
     given = [] if config == DEFAULT_PATH else ["--config", config]
     words = {
         "mark": MARK,
         "danelaw": " ".join(map(quoted, danelaw)),
         "config": "".join(f" {quoted(word)}" for word in given),
+        "writable": "".join(f"\nReadWritePaths={quoted(f'-{folder}')}" for folder in folders),
         "danelaw_quoted": _in_shell(danelaw),
         "config_quoted": f" {_in_shell(given)}" if given else "",
     }
@@ -102,6 +134,13 @@ def units(danelaw: Sequence[str], config: str) -> Mapping[str, str]:
         "danelaw.service": _SERVICE.format(**words),
         "danelaw-failed.service": _FAILED.format(**words),
     }
+
+
+def check_words(words: Iterable[str]) -> None:
+    """Refuse words with a line break or another control character: no unit and no crontab can hold them."""
+    for word in words:
+        if not word.isprintable():
+            raise InputError(f"{word!r}: a path with a character that cannot stand in a unit or crontab; rename it")
 
 
 def quoted(word: str) -> str:
@@ -122,6 +161,7 @@ def cron_line(danelaw: Sequence[str], config: str, host: str) -> str:
 
     The minute is the host's own, always the same, so that not everybody asks the CA at once.
     """
+    check_words([*danelaw, config])
     given = [] if config == DEFAULT_PATH else ["--config", config]
     command = shlex.join([*danelaw, "-q", *given, "apply"]).replace("%", "\\%")  # crontab(5): % is a newline
     return f"{zlib.crc32(host.encode()) % 60} * * * * root {command}"
@@ -139,24 +179,25 @@ def install(folder: Path, wanted: Mapping[str, str]) -> list[str]:
     """Write the units, each by a rename; return the names of those that changed. Raises `Refused`, `InputError`."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; --unit-dir names where systemd reads units")
-    for name in wanted:
-        with suppress(FileNotFoundError):
-            if not (folder / name).read_text(errors="replace").startswith(MARK):
-                raise Refused(f"{folder / name} is not of danelaw's writing; remove it, or take another --unit-dir")
-    changed = []
-    for name, text in wanted.items():
-        path = folder / name
-        if path.exists() and path.read_text(errors="replace") == text:
-            continue
-        staged = path.with_name(f".{name}.new")
-        try:
-            staged.write_text(text)
-            staged.chmod(0o644)
-            staged.replace(path)
-        except OSError as error:
-            raise Refused(f"{path} cannot be written: {error.strerror}; install needs root") from None
-        changed.append(name)
+    found = {name: _standing(folder / name) for name in wanted}
+    for name, text in found.items():
+        if text is not None and not text.startswith(MARK):
+            raise Refused(f"{folder / name} is not of danelaw's writing; remove it, or take another --unit-dir")
+    changed = [name for name, text in wanted.items() if found[name] != text]
+    for name in changed:
+        with files.explained(folder / name):
+            files.put_file(folder / name, wanted[name].encode(), files.Ownership(0o644, os.geteuid(), os.getegid()))
     return changed
+
+
+def _standing(path: Path) -> str | None:
+    """Return what stands at a unit's path, None where nothing does."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return "" if path.is_symlink() else None  # a link to nowhere is somebody's
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}; remove it, or take another --unit-dir") from None
 
 
 def start(folder: Path) -> str:

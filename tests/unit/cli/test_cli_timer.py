@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from danelaw.cli.timer import MARK, cron_line, install, quoted, start, units
+from danelaw.cli.timer import MARK, cron_line, install, quoted, start, units, writable
+from danelaw.config import load
 from danelaw.config.files import DEFAULT_PATH
 from danelaw.errors import InputError, Refused
 
@@ -123,3 +124,76 @@ def test_the_command_prints_installs_and_refuses(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert f"wrote {tmp_path}/danelaw.service" in done.stdout
     assert run("timer", "--install", "--cron").returncode == 2
+
+
+def test_what_the_sandbox_would_keep_from_being_written_is_let_through(tmp_path: Path) -> None:
+    config = tmp_path / "danelaw.toml"
+    config.write_text(
+        """
+state_dir = "/var/lib/danelaw"
+[acme.x]
+directory = "https://ca.example/"
+agree_tos = true
+[certificate.x]
+names = ["www.example.org"]
+http01 = { webroot = "/usr/share" }
+[[certificate.x.deploy]]
+fullchain = "/usr/local/etc/it is/tls.pem"
+key = "/etc/ssl/private/tls.key"
+reload = ["true"]
+prove = ["www.example.org:443"]
+"""
+    )
+    folders = writable(load(str(config)))
+    assert folders == ("/usr/local/etc/it is", "/usr/share")
+    wanted = dict(units(["/bin/true"], str(config), folders))
+    assert 'ReadWritePaths="-/usr/local/etc/it is"\nReadWritePaths=-/usr/share\n' in wanted["danelaw.service"]
+    done = verified(tmp_path, wanted)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ReadWritePaths" not in units(DANELAW, str(config))["danelaw.service"]
+    assert "ReadWritePaths=-/usr/share" in run("--config", str(config), "timer").stdout
+
+
+def test_a_config_with_faults_is_no_reason_to_have_no_timer(tmp_path: Path) -> None:
+    config = tmp_path / "danelaw.toml"
+    config.write_text("nonsense = 1\n")
+    done = run("--config", str(config), "timer")
+    assert done.returncode == 0
+    assert "OnCalendar=hourly" in done.stdout
+    assert "danelaw: warning: " in done.stderr
+
+
+def exposed(folder: Path, text: str, threshold: int) -> int:
+    """Let systemd rate how much of the system a service can reach: 0 where no more than the threshold (0 to 100)."""
+    unit = folder / "danelaw.service"
+    unit.write_text(text)
+    argv = ["systemd-analyze", "security", "--offline=true", f"--threshold={threshold}", "--no-pager", str(unit)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).returncode
+
+
+def test_the_service_is_confined_as_far_as_its_work_allows(tmp_path: Path) -> None:
+    text = units(["/bin/true"], DEFAULT_PATH)["danelaw.service"]
+    assert exposed(tmp_path, text, 45) == 0
+    assert exposed(tmp_path, "[Service]\nType=oneshot\nExecStart=/bin/true\n", 90) != 0
+    assert exposed(tmp_path, text.replace("NoNewPrivileges=yes", "").replace("SystemCallFilter", "X"), 45) != 0
+
+
+@pytest.mark.parametrize("path", ["/srv/a\nExecStart=/bin/evil", "/srv/\x1b", "/srv/\u2028"])
+def test_a_path_that_would_end_its_line_is_refused(path: str) -> None:
+    with pytest.raises(InputError, match="cannot stand in a unit or crontab"):
+        units(DANELAW, path)
+    with pytest.raises(InputError, match="cannot stand in a unit or crontab"):
+        units([path], DEFAULT_PATH)
+    with pytest.raises(InputError, match="cannot stand in a unit or crontab"):
+        cron_line(DANELAW, path, "h")
+
+
+def test_what_cannot_be_read_or_leads_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "danelaw.service").symlink_to("/nowhere")
+    with pytest.raises(Refused, match=r"danelaw\.service is not of danelaw's writing"):
+        install(tmp_path, units(DANELAW, DEFAULT_PATH))
+    (tmp_path / "danelaw.service").unlink()
+    (tmp_path / "danelaw.service").mkdir()
+    with pytest.raises(Refused, match=r"danelaw\.service cannot be read: Is a directory"):
+        install(tmp_path, units(DANELAW, DEFAULT_PATH))
+    assert [path.name for path in tmp_path.iterdir()] == ["danelaw.service"]
