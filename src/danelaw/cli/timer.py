@@ -96,7 +96,9 @@ Description=Mail to root: danelaw failed, or waits for a person
 [Service]
 Type=oneshot
 # Where danelaw itself is what is broken, the mail goes out all the same.
-ExecStart=/bin/sh -c '{{ echo "To: root"; echo "Subject: danelaw on %H needs a person"; echo; \\
+ExecStart=/bin/sh -c '{{ echo "To: root"; echo "Subject: danelaw on %H needs a person"; \\
+    echo "Auto-Submitted: auto-generated"; echo "MIME-Version: 1.0"; \\
+    echo "Content-Type: text/plain; charset=utf-8"; echo "Content-Transfer-Encoding: 8bit"; echo; \\
     {danelaw_quoted} -q{config_quoted} status 2>&1; echo; \\
     systemctl status --no-pager --full --lines=50 danelaw.service 2>&1; }} | /usr/sbin/sendmail -i -t'
 """
