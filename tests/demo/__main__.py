@@ -1,27 +1,17 @@
-"""`make demo`: danelaw's main job on real servers, shown as it happens.
+"""`make demo`: docs/tutorial.md walked on real servers, command by command, as an administrator would.
 
-An administrator has Postfix, Dovecot, Apache and BIND, an RSA-2048 key in use, a certificate of a CA that browsers
-stopped trusting, and the record `3 0 1` of it. danelaw takes over, renews, and revokes.
+Each command is shown with what it printed, and held against the page: where they differ, the demo fails.
 """
 
-import hashlib
-import shlex
-import subprocess
+import re
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from demo.verdicts import verdicts
-from scenario import Site
+from demo.hand_made import PAGE, SERVICES, environment, prepare
+from demo.verdicts import s_client
+from demo.walk import Astray, Step, run, steps
 from world import World, layout
 from world.contained import run_contained
-
-OWNER = f"_25._tcp.mail.{layout.DOMAIN}."
-MAIL = f"mail.{layout.DOMAIN}"
 
 
 def say(text: str = "") -> None:
@@ -29,76 +19,47 @@ def say(text: str = "") -> None:
     sys.stdout.flush()
 
 
-def title(text: str) -> None:
-    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
-    say(f"\n{bold}== {text}{plain}")
+def styled(code: str, text: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() else text
 
 
-def shown(argv: Sequence[str], *, expected: int = 0) -> None:
-    """Run a command of danelaw, its output going straight to the terminal; fail where it ends otherwise."""
-    say(f"$ danelaw {shlex.join(argv[3:])}")
-    status = subprocess.run(argv, check=False).returncode
-    if status != expected:
-        raise SystemExit(f"demo: danelaw ended with exit status {status}, expected {expected}")
+def shown(step: Step) -> str:
+    """Return a command with the prompt, and its continuation as the shell shows it."""
+    first, *more = step.command.rstrip("\n").split("\n")
+    return "\n".join([styled("1", f"$ {first}"), *more])
 
 
-def dig(world: World) -> None:
-    say(f"$ dig +dnssec +multi {OWNER} TLSA")
-    answer = world.dig(OWNER, "TLSA", "+dnssec", "+multi")
-    kept = [line for line in answer.splitlines() if line.strip() and not line.startswith((";; Q", "; <<", ";; global"))]
-    say("\n".join(kept))
+def loud(step: Step) -> Step:
+    """Let danelaw say what it does: the page has it quiet, since a reader wants the result."""
+    command = re.sub(r"^danelaw -q (plan|apply)", r"danelaw \1", step.command)
+    return step if command == step.command else Step(step.heading, step.line, command, ("…",), step.status)
 
 
-def check(world: World) -> None:
-    title("What the tools of others say")
-    failed = False
-    for verdict in verdicts(world):
-        say(f"{'ok  ' if verdict.good else 'BAD '} {verdict.tool:<48} {verdict.said}")
-        failed |= not verdict.good
-    if failed:
-        raise SystemExit("demo: another tool disagrees")
-
-
-def demo(folder: Path) -> None:
-    started = time.monotonic()
-    with World() as world:
-        site = Site(world, folder, ttl=5)
-        leaf_der = world.initial.leaf.public_bytes(Encoding.DER)
-        world.publish(OWNER, [f"3 0 1 {hashlib.sha256(leaf_der).hexdigest()}"], ttl=5)
-        say(f"The world is up after {time.monotonic() - started:.1f} s: {', '.join(sorted(world.services))}.")
-        title("Before: the key in use, the old certificate, the record `3 0 1` of it")
-        dig(world)
-        title("The config")
-        say(site.config.read_text().strip())
-        title("What danelaw would do")
-        shown(site.argv("plan"))
-        title("danelaw does it")
-        shown(site.argv("apply", "--wait"))
-        title("After")
-        dig(world)
-        check(world)
-        title("How it stands")
-        shown(site.argv("status"))
-        serial = world.serial()
-        title("A renewal over the same key: no DNS change")
-        shown(site.argv("apply", "--force-renewal", "--wait"))
-        if world.serial() != serial:
-            raise SystemExit(f"demo: the SOA serial moved from {serial} to {world.serial()}")
-        say(f"The SOA serial is {serial}, as before.")
-        title("Nothing due")
-        shown(site.argv("apply"))
-        title("Revoke what is live, and its renewal is due at once")
-        shown(site.argv("revoke", layout.DOMAIN, "--reason", "superseded"), expected=1)
-        shown(site.argv("revoke", layout.DOMAIN, "--reason", "superseded", "--yes"))
-        shown(site.argv("apply", "--wait"))
-        check(world)
-    say(f"\nAll in {time.monotonic() - started:.0f} s. Nothing is left running.")
+def walk(world: World) -> None:
+    heading = ""
+    env = environment(world)
+    for step in map(loud, steps(PAGE.read_text())):
+        if step.heading != heading:
+            heading = step.heading
+            say(styled("1;4", f"\n== {heading}"))
+        say(shown(step))
+        run(step, env, world.folder, say)
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="danelaw-demo-") as folder:
-        demo(Path(folder))
-    return 0
+    started = time.monotonic()
+    with World(SERVICES) as world:
+        prepare(world)
+        say(f"The world is up after {time.monotonic() - started:.1f} s: {', '.join(sorted(world.services))}.")
+        try:
+            walk(world)
+        except Astray as astray:
+            say(f"\ndemo: docs/tutorial.md, {astray}")
+            return 1
+        verdict = s_client(world, layout.COURIER)
+        say(f"\nOpenSSL, at the end: {verdict.said}")
+    say(f"All in {time.monotonic() - started:.0f} s. Nothing is left running.")
+    return 0 if verdict.good else 1
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 A page is Markdown. In its ``console`` blocks a line that begins with ``$ `` is a command of bash (lines up to the next
 ``$ ``, ``EOF`` included, belong to it where it opens a here-document); what follows is its output as the page shows it,
-where ``…`` stands for anything on a line and a line of ``…`` alone for any lines. ``# exit status N`` behind a command
-says how it ends; without it, it ends with 0.
+where ``…`` stands for anything on a line, a line of ``…`` alone for any lines, and blanks for blanks and tabs.
+``# exit status N`` behind a command says how it ends; without it, it ends with 0.
 """
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +81,13 @@ def _block(heading: str, start: int, lines: Sequence[str]) -> Iterator[Step]:
         yield Step(heading, start + first + 1, command, tuple(shown), status)
 
 
-def run(step: Step, env: Mapping[str, str], folder: Path) -> Walked:
-    """Run a command as a person in a terminal of ``folder`` would. Raises `Astray`."""
-    done = subprocess.run(
+def run(step: Step, env: Mapping[str, str], folder: Path, say: Callable[[str], None] | None = None) -> Walked:
+    """Run a command as a person in a terminal of ``folder`` would; ``say`` gets each line as it comes.
+
+    Raises `Astray`.
+    """
+    lines = []
+    with subprocess.Popen(
         ["bash", "-c", step.command],
         env=dict(env),
         cwd=folder,
@@ -90,16 +95,22 @@ def run(step: Step, env: Mapping[str, str], folder: Path) -> Walked:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-        timeout=TIME_LIMIT,
-    )
-    said = done.stdout.rstrip("\n")
-    if done.returncode != step.status:
-        raise Astray(f"line {step.line}: {step.command!r} ended with {done.returncode}, not {step.status}:\n{said}")
-    if not matches(step.shown, [line.rstrip() for line in said.splitlines()]):
-        raise Astray(
-            f"line {step.line}: {step.command!r} printed\n{said}\nwhere the page shows\n" + "\n".join(step.shown)
-        )
+    ) as process:
+        limit = threading.Timer(TIME_LIMIT, process.kill)
+        limit.start()
+        assert process.stdout
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if say:
+                say(lines[-1])
+        status = process.wait()
+        limit.cancel()
+    said = "\n".join(lines)
+    if status != step.status:
+        raise Astray(f"line {step.line}: {step.command!r} ended with {status}, not {step.status}:\n{said}")
+    if not matches(step.shown, lines):
+        wanted = "\n".join(step.shown)
+        raise Astray(f"line {step.line}: {step.command!r} printed\n{said}\nwhere the page shows\n{wanted}")
     return Walked(step.command, said)
 
 
@@ -113,5 +124,5 @@ def matches(shown: Sequence[str], printed: Sequence[str]) -> bool:
 
 
 def _is_like(shown: str, printed: str) -> bool:
-    pattern = ".*".join(re.escape(part) for part in shown.split(ANYTHING))
-    return re.fullmatch(pattern, printed) is not None
+    pattern = ".*".join(re.escape(part) for part in " ".join(shown.split()).split(ANYTHING))
+    return re.fullmatch(pattern, " ".join(printed.split())) is not None

@@ -81,6 +81,7 @@ def test_output_before_any_command_is_a_fault_of_the_page() -> None:
         ("a\n…", "a"),
         ("… a …", "x a y"),
         ("a.c", "a.c"),
+        ("a IN TLSA", "a\tIN   TLSA"),
     ],
 )
 def test_an_ellipsis_stands_for_anything(shown: str, printed: str) -> None:
