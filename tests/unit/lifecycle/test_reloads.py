@@ -150,6 +150,28 @@ def test_all_go_back_before_the_next_test_and_each_is_tried_again_by_itself(bad:
     assert story.later(11 * MINUTE).look().steps() == [f"{what} {bad}" for what in ("activate", "reload", "prove")]
 
 
+def test_what_failed_before_takes_nothing_new_along() -> None:
+    story = activated(due())
+    story.note(replace(active(story)[RSA], tries=1))
+    assert isinstance(story.next(), Reload)
+
+
+def test_what_failed_before_is_not_taken_along() -> None:
+    story = activated(due())
+    story.take()  # the other's new files are staged
+    story.note(replace(story.of(path_of(ECDSA), 2), tries=1))
+    assert isinstance(story.next(), Reload)
+
+
+def test_what_goes_back_takes_nothing_new_along() -> None:
+    story = activated(due())
+    story.note(replace(active(story)[RSA], failed_at=story.now, tries=1))
+    back = story.take()
+    assert isinstance(back, Activate)
+    assert back.back
+    assert isinstance(story.next(), Reload)
+
+
 def test_what_failed_is_marked_with_all_that_waited_for_the_same_reload() -> None:
     story = activated(due())
     story.bad = {ECDSA}

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from danelaw.lifecycle import see_owner, violations
+from danelaw.lifecycle import predict, see_owner, violations
+from danelaw.lifecycle.sight import presented_now
 from danelaw.lifecycle.watched import counted
 from danelaw.model import Activate, Chain, Endpoint, OwnerLook, Rest
 from fakes.facts import DAY, HOUR, MINUTE, NAME, OURS, START, THEIRS, Dns, Records, Story, certificate, of_key, of_leaf
@@ -113,6 +114,21 @@ def test_the_invariants_count_it_too() -> None:
     found.presents[SUBMISSION][OURS] = (NEXT,)
     found.later(MINUTE).look()
     assert [item.owner for item in violations(found.desired, found.facts, found.now)] == [SUBMISSION.owner]
+
+
+def test_what_a_step_would_present_there_is_predicted() -> None:
+    found = story((of_leaf(FIRST),))
+    step = Activate(NAME, found.deployment.id, 2, NEXT.leaf_sha256, "")
+    after = predict(found.desired, found.facts, step, found.now)
+    assert NEXT in [row.chain for row in presented_now(after, SUBMISSION, OURS)]
+    assert [item.owner for item in violations(found.desired, after, found.now)] == [SUBMISSION.owner]
+
+
+def test_what_stands_on_disk_is_as_good_as_presented_there() -> None:
+    found = story((of_leaf(FIRST),))
+    found.disk = found.generation(2).files
+    found.later(MINUTE).look()
+    assert [item.leaf_sha256 for item in violations(found.desired, found.facts, found.now)] == [NEXT.leaf_sha256]
 
 
 def test_nothing_is_counted_where_nothing_ever_stood() -> None:
