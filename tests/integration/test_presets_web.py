@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from danelaw.deploy.services import HostSurvey
 from danelaw.errors import Unsuited
-from danelaw.model import ServiceSetup
+from danelaw.model import KeyAlgorithm, ServiceSetup
 from scenario import Site
-from world import ServiceName, World, layout
+from world import ServiceName, World, layout, make_private_key
 from world.tools import run
 from world.webservers import Apache, Nginx
 
@@ -25,6 +25,7 @@ NEEDED: tuple[ServiceName, ...] = ("bind", "unbound", "pebble", "apache", "nginx
 NGINX_NAME = f"nginx.{layout.DOMAIN}"
 HOSTS = (layout.DOMAIN, f"www.{layout.DOMAIN}", f"blog.{layout.DOMAIN}")
 STATUS_BAD_CONFIG = 2
+ALGORITHMS: tuple[KeyAlgorithm, ...] = ("rsa", "ecdsa")
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +70,8 @@ def configured(server: Apache | Nginx, text: str) -> Iterator[None]:
         server.site.write_text(before)
 
 
-def look(service: str, *names: str) -> ServiceSetup:
-    return HostSurvey().look(service, names, "ecdsa")
+def look(service: str, *names: str, algorithm: KeyAlgorithm = "ecdsa") -> ServiceSetup:
+    return HostSurvey().look(service, names, algorithm)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,22 @@ def test_debians_example_is_refused_with_what_to_set(shared: World, tmp_path: Pa
     assert f"deploy[0].services[0]: found {example} in {setting}, Debian's self-signed example" in refused.err
     assert f"a file of its own in {setting}" in refused.err
     assert site.danelaw("plan").status == 0
+
+
+@pytest.mark.parametrize("service", ["apache2", "nginx"])
+def test_of_two_pairs_that_of_the_algorithm_is_read(shared: World, service: str) -> None:
+    server = shared.apache if service == "apache2" else shared.nginx
+    name = layout.DOMAIN if service == "apache2" else NGINX_NAME
+    server.present_both(shared.old_ca.issue([name], make_private_key("rsa2048")), shared.old_ca.issue([name]))
+    try:
+        rsa, ecdsa = (look(service, name, algorithm=algorithm) for algorithm in ALGORITHMS)
+        assert [spec.path for spec in rsa.files] == [str(server.fullchain), str(server.key)]
+        assert [spec.path for spec in ecdsa.files] == [str(server.ecdsa_fullchain), str(server.ecdsa_key)]
+        server.ecdsa_key.write_bytes(server.key.read_bytes())
+        with pytest.raises(Unsuited, match="not clear which is the rsa key"):
+            look(service, name, algorithm="rsa")
+    finally:
+        server.present(shared.initial)
 
 
 # ------------------------------------------------------------------------------------------------------ the real dumps
