@@ -8,7 +8,7 @@ from simulation.scenarios import KINDS, PAIRS, Kind
 from simulation.simulation import Report, simulate
 
 SEEDS = 1000
-PAIR_SEEDS = 200
+PAIR_SEEDS = 125
 BATCH = 50
 CAUGHT_WITHIN = 80
 """Seeds that a mutant may survive before it counts as unseen."""
