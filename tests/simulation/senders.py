@@ -68,9 +68,26 @@ class Judge:
                 if not refuses(row.rrset.rdatas, showing.chain.leaf_der):
                     continue
                 by_hand = row.rrset.put_by_hand
-                if by_hand is None or by_hand < showing.start:
+                if by_hand is None or (
+                    by_hand < showing.start and not refused_since(by_hand, row.rrset.rdatas, showing, showings)
+                ):
                     found.append(Refusal(row, showing, first))
         return found
+
+
+def refused_since(at: datetime, rdatas: tuple[TlsaRecord, ...], showing: Showing, showings: Iterable[Showing]) -> bool:
+    """Tell whether what the place presented from then until it presented this was refused all along.
+
+    Promise 1: no step makes it newly false. What a person's records refuse already may be replaced by what they refuse.
+    """
+    return any(
+        (before.endpoint, before.address) == (showing.endpoint, showing.address)
+        and before.start <= at
+        and before.end is not None
+        and before.end >= showing.start
+        and refuses(rdatas, before.chain.leaf_der)
+        for before in showings
+    )
 
 
 @lru_cache(maxsize=65536)

@@ -1,6 +1,6 @@
 """Look, decide, act, look again: until everything rests."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -9,9 +9,25 @@ from danelaw.config import Config, digest
 from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
-from danelaw.model import Desired, Effect, Fact, Facts, Hold, Intent, Rest, Step, Wait
+from danelaw.model import (
+    Activate,
+    Desired,
+    Effect,
+    Fact,
+    Facts,
+    Hold,
+    Intent,
+    Obtain,
+    Prove,
+    Reload,
+    Rest,
+    Stage,
+    Step,
+    TakeKey,
+    Wait,
+)
 from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
-from danelaw.run.look import look
+from danelaw.run.look import glance, look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
 from danelaw.store import SqliteStore
@@ -25,6 +41,21 @@ PATIENCE = timedelta(seconds=30)
 
 LONG = timedelta(seconds=2)
 """A wait that is announced."""
+
+UNSEEN = (TakeKey, Obtain, Stage)
+"""Steps that change nothing that a look would see."""
+
+FOLLOWERS: Mapping[type[Step], tuple[type[Step], ...]] = {
+    TakeKey: UNSEEN,
+    Obtain: UNSEEN,
+    Stage: UNSEEN,
+    Activate: (*UNSEEN, Reload),
+    Reload: (*UNSEEN, Reload, Prove),
+}
+"""What may follow a step that worked without another look: what nobody sees, and what finishes what has gone live.
+
+Nothing goes live, is published or withdrawn, and no run comes to rest, but on a look of its own.
+"""
 
 PAY_AGAIN = timedelta(minutes=1)
 """How soon a `post_challenge` that failed is tried again: meanwhile a web server is down."""
@@ -80,6 +111,7 @@ class _Part:
     """A component in one run: ``rest`` is how it came to rest, ``is_open`` whether it is looked at (again).
 
     ``done`` is the step that was carried out last and worked, ``stuck`` are those that worked and changed nothing.
+    ``sight`` is what was seen last, while all that was done since is stored and has changed nothing else than files.
     """
 
     desired: Desired
@@ -90,6 +122,7 @@ class _Part:
     held: LeaseHeld | None = None
     pay_at: datetime | None = None
     done: Step | None = None
+    sight: Facts | None = None
     stuck: set[Step] = field(default_factory=set)
     steps: int = 0
 
@@ -182,20 +215,33 @@ class _Run:
         try:
             with self._apart(part), self._lease(part):
                 self._recover(part)
-                facts = look(part.desired, self._rings)
-                answer = next_step(part.desired, facts, self._rings.clock.now(), self._rings.chance, self._forgive)
+                facts, answer = self._decide(part)
                 if isinstance(answer, Rest):
-                    part.rest, part.is_open, part.done = answer, False, None
+                    part.rest, part.is_open, part.done, part.sight = answer, False, None, None
                 else:
                     self._take(part, facts, answer)
         except LeaseHeld as held:
             part.held, part.is_open, part.rest = held, False, None
             self._held.append(held)
 
+    def _decide(self, part: _Part) -> tuple[Facts, Step | Rest]:
+        """Look, and return what was seen and what follows; what the run itself did since its look needs no other."""
+        if part.sight is not None and part.done is not None:
+            facts = glance(part.desired, self._rings, part.sight)
+            answer = self._next(part, facts)
+            if isinstance(answer, FOLLOWERS[type(part.done)]) and answer != part.done:
+                return facts, answer
+        part.sight = look(part.desired, self._rings)
+        return part.sight, self._next(part, part.sight)
+
+    def _next(self, part: _Part, facts: Facts) -> Step | Rest:
+        return next_step(part.desired, facts, self._rings.clock.now(), self._rings.chance, self._forgive)
+
     def _take(self, part: _Part, facts: Facts, step: Step) -> None:
         if step in part.stuck or part.steps >= part.most_steps:
             why = NO_CHANGE if step in part.stuck else f"{part.steps} steps in one run, and no rest"
             raise RetryLater(f"{describe(step)}: {why}; this is a defect of danelaw or of a service: report it")
+        sight, part.sight = part.sight, None
         part.steps += 1
         part.patience = self._rings.clock.now() + PATIENCE
         if step == part.done:
@@ -207,7 +253,8 @@ class _Run:
         outcome, failure = act(part.desired, self._rings, facts, step)
         if failure:
             self.failed.append(failure)
-        part.done = step if outcome == "done" else None
+        if outcome == "done":
+            part.done, part.sight = step, sight if type(step) in FOLLOWERS else None
 
     def sleep(self) -> bool:
         """Sleep until the next wait worth staying for ends, and open the parts to look at; False: the run is over."""
