@@ -89,6 +89,8 @@ def test_words_quotes_and_comments_as_nginx_reads_them() -> None:
 def test_lua_is_passed_over() -> None:
     lua = """a_by_lua_block { -- }\n x = "}" y = '{' --[[ } ]] z = [=[ } ]=] t = { 1 } }\nb c;"""
     assert [each.words for each in parse(lua, "/x", "/")] == [("a_by_lua_block",), ("b", "c")]
+    for endless in ("[[" * 200_000, '"\\"' * 200_000, "'", "--[["):
+        assert len(parse(f"a_by_lua_block {{ {endless}", "/x", "/")) == 1
 
 
 @pytest.mark.parametrize("text", ["a", "a {", "a; }", 'a "b', "a b }", "a {" * 30, "a \\"])
@@ -121,6 +123,15 @@ def test_includes_are_read_where_they_stand() -> None:
     assert "which nothing includes" in refused(hidden)
     assert "includes itself" in refused(dump("include a.conf;", a="include a.conf; b;"))
     assert "includes itself" in refused(dump(SITE, "stream { include a.conf; }", a="b { include a.conf; }"))
+
+
+def test_file_patterns_as_glob_has_them() -> None:
+    for pattern, path in (("a[0-9].conf", "/t/a1.conf"), ("[!b]?.conf", "/t/a1.conf"), ("*/[a]*", "/t/s/a.conf")):
+        name = path.removeprefix("/t/").removesuffix(".conf")
+        assert survey(dump(f"include {pattern};", **{name: SITE})).files == OURS
+    for pattern in ("a[2-9].conf", "*", "[z-a].conf", "s*a.conf"):
+        assert "which nothing includes" in refused(dump(f"include {pattern};", **{"s/a": SITE}))
+    assert "too many to compare" in refused(dump(f"include {'*a' * 20};", a=SITE))
 
 
 def test_a_socket_speaks_tls_where_one_server_says_so() -> None:

@@ -8,8 +8,9 @@ left to others, but for ``include``.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from danelaw.errors import Unsuited
 
@@ -17,6 +18,8 @@ MOST_DIRECTIVES = 200_000
 """A configuration of some thousands of servers has less; files that include each other end here."""
 DEEPEST = 20
 """Blocks in blocks, and includes in includes."""
+MOST_STARS = 6
+"""In one file pattern: what it takes to compare a path grows by a factor of its length with each."""
 
 _FILE = re.compile(r"^# configuration file (?P<path>/.*):\n", re.MULTILINE)
 _TOKEN = re.compile(
@@ -29,8 +32,8 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 _LUA = re.compile(
-    r"""--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*|\[(?P<s>=*)\[.*?\](?P=s)\]
-    |"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|(?P<brace>[{}])""",
+    r"""(?P<long>(?:--)?\[(?P<level>=*)\[)|--[^\n]*
+    |"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|(?P<brace>[{}])""",
     re.VERBOSE | re.DOTALL,
 )
 _PATHS = {"include", "ssl_certificate", "ssl_certificate_key"}
@@ -67,7 +70,7 @@ def read_dump(said: str) -> tuple[list[Directive], Mapping[str, list[Directive]]
     main = next(iter(texts))
     folder = os.path.dirname(main)
     files = {path: parse(text, path, folder) for path, text in texts.items()}
-    patterns = [pattern for lines in files.values() for pattern in _included(lines)]
+    patterns = [_glob(text) for text in {text for lines in files.values() for text in _included(lines)}]
     for path in files:
         if path != main and not any(pattern.fullmatch(path) for pattern in patterns):
             raise Unsuited(f"{path} in what nginx -T prints, which nothing includes", _EXPECTED)
@@ -95,9 +98,7 @@ def _walk(lines: Iterable[Directive], files: Mapping[str, list[Directive]], *, b
         if line is None:
             inside.pop()
         elif line.name == "include" and len(line.words) > 1:
-            pattern = _glob(line.words[1])
-            paths = sorted(path for path in files if pattern.fullmatch(path))
-            inside.append(iter([each for path in paths for each in files[path]]))
+            inside.append(chain.from_iterable(files[path] for path in _meant(line.words[1], files)))
         else:
             yield line
             if blocks and line.block:
@@ -151,22 +152,35 @@ def _absolute(words: list[str], folder: str) -> tuple[str, ...]:
 def _after_lua(text: str, at: int) -> int:
     """Return where the Lua code ends whose first brace is before ``at``."""
     depth = 1
-    for match in _LUA.finditer(text, at):
+    while depth and (match := _LUA.search(text, at)):
+        at = match.end()
+        if match["long"]:
+            closing = f"]{match['level']}]"
+            end = text.find(closing, at)
+            at = len(text) if end < 0 else end + len(closing)
         depth += {"{": 1, "}": -1}.get(match["brace"] or "", 0)
-        if not depth:
-            return match.end()
-    return len(text)
+    return len(text) if depth else at
 
 
-def _included(lines: Iterable[Directive]) -> Iterator[re.Pattern[str]]:
+def _included(lines: Iterable[Directive]) -> Iterator[str]:
     for line in lines:
         if line.name == "include" and len(line.words) > 1:
-            yield _glob(line.words[1])
+            yield line.words[1]
         yield from _included(line.block)
+
+
+def _meant(include: str, files: Collection[str]) -> list[str]:
+    """Return the files that an ``include`` names, in nginx's order."""
+    if not set(include).intersection("*?[\\"):
+        return [include] if include in files else []
+    pattern = _glob(include)
+    return sorted(path for path in files if pattern.fullmatch(path))
 
 
 def _glob(pattern: str) -> re.Pattern[str]:
     """Return a file pattern (glob(7)) as one for paths: ``*`` and ``?`` match no slash, nor a leading dot."""
+    if pattern.count("*") > MOST_STARS:
+        raise Unsuited(f"include {pattern[:200]}, whose stars are too many to compare", _EXPECTED)
     out = ""
     for part in re.findall(r"\[[!^]?\]?[^]/]*\]|\\.|.", pattern, re.DOTALL):
         hidden = r"(?!\.)" if out.endswith("/") else ""
