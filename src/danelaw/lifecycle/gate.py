@@ -324,7 +324,7 @@ def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now
     state = owner_state(facts, owner)
     if state is None or state.last_at + FRESH < now:
         return [Blocked("look", owner, f"{owner} has not been looked at just now", now)]
-    if state.problem:
+    if state.problem and endpoints_at(desired, owner):  # where it is only watched, what was seen there decides
         why = f"cannot see what senders hold of {owner}: {state.problem}"
         return [Blocked("dns", owner, why, remedy="mend the zone or its servers; apply looks again")]
     blocked = []

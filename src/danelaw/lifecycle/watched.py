@@ -9,7 +9,8 @@ def counted(facts: Facts, desired: Desired, deployment: Deployment) -> tuple[End
     """Return every endpoint at which records that refuse a deployment's chain would lose mail (promise 1).
 
     A watched one counts where records stand at its owner name, or stood there since the first look, and its name gave
-    an address of this host lately. One of which nothing can be learnt holds nobody up.
+    an address of this host lately. One of which nothing was ever learnt holds nobody up; a look that fails ends nothing
+    of what senders were seen to be given.
     """
     watched = (endpoint for endpoint in deployment.watched if _counts(facts, desired, endpoint))
     return tuple(dict.fromkeys((*deployment.endpoints, *watched)))
@@ -17,7 +18,7 @@ def counted(facts: Facts, desired: Desired, deployment: Deployment) -> tuple[End
 
 def _counts(facts: Facts, desired: Desired, endpoint: Endpoint) -> bool:
     state = owner_state(facts, endpoint.owner)
-    if state is None or state.problem or not any(row.owner == endpoint.owner and row.rdatas for row in facts.rrsets):
+    if state is None or not any(row.owner == endpoint.owner and row.rdatas for row in facts.rrsets):
         return False
     margin, now = ADDRESS_TTL + desired.lookup_margin, state.last_at
     lately = looked_at(facts, endpoint, margin, now)

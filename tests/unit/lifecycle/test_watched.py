@@ -79,13 +79,25 @@ def test_so_does_one_whose_name_is_gone() -> None:
     assert live(found.later(2 * HOUR).look())
 
 
-@pytest.mark.parametrize("problem", ["no such zone", None])
-def test_a_look_that_finds_nothing_out_holds_nothing(problem: str | None) -> None:
-    found = story((of_leaf(FIRST),))
-    found.later(MINUTE)
-    look = OwnerLook(SUBMISSION.owner, NAME, SUBMISSION.owner, {}, (), problem=problem)
-    found.note(*see_owner(found.facts, look, found.now))
-    assert live(found) is (problem is not None)
+def nothing_found_out(found: Story) -> Story:
+    """Look again, and find out nothing about the watched name."""
+    found.elsewhere = []
+    found.look()
+    look = OwnerLook(SUBMISSION.owner, NAME, SUBMISSION.owner, {}, (), problem="no zone is found")
+    return found.note(*see_owner(found.facts, look, found.now))
+
+
+def test_a_look_that_finds_nothing_out_does_not_end_what_senders_hold() -> None:
+    found = nothing_found_out(story((of_leaf(FIRST),)).later(MINUTE))
+    wait = found.waits()["cached"]
+    assert SUBMISSION.owner in wait.why
+    assert not live(nothing_found_out(found.later(wait.until - found.now - MINUTE)))
+    assert live(nothing_found_out(found.later(MINUTE)))
+
+
+@pytest.mark.parametrize("rdatas", [(), (of_key(FIRST),)])
+def test_a_look_that_finds_nothing_out_holds_nothing_else(rdatas: Records) -> None:
+    assert live(nothing_found_out(story(rdatas).later(MINUTE)))
 
 
 def test_records_that_refuse_what_is_live_are_said() -> None:
