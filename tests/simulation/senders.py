@@ -56,8 +56,10 @@ class Judge:
         showings = list(shown)
         found = []
         for row in served:
-            held_until = (row.end or now) + row.hold
-            held_until = min(held_until, max(row.rrset.expires + SKEW, row.start)) + self._margin
+            signed_until = row.rrset.expires + SKEW
+            if signed_until <= row.start:
+                continue  # a server that was dead for long: no validator takes what it has
+            held_until = min((row.end or now) + row.hold, signed_until) + self._margin
             for showing in showings:
                 if showing.endpoint.owner != row.owner:
                     continue

@@ -13,8 +13,9 @@ BATCH = 50
 CAUGHT_WITHIN = 80
 """Seeds that a mutant may survive before it counts as unseen."""
 
-FAILED_ONCE: tuple[int, ...] = (95, 130, 142, 157, 166, 211, 228, 680, 843, 2038)
-"""Seeds that showed defects: files on disk, a lost answer, an empty generation 0, a hidden primary, a dead server."""
+FAILED_ONCE: tuple[int, ...] = (95, 130, 142, 157, 166, 211, 228, 680, 843, 2038, 3101)
+"""Seeds that showed defects: files on disk, a lost answer, an empty generation 0, a hidden primary, a dead server; and
+a judge who held against us what no validator takes any more."""
 
 
 def _wrong(report: Report) -> str:
