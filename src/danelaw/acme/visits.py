@@ -1,12 +1,15 @@
 """Fetch what a CA would fetch for http-01, at each address of a name, before the CA is asked to.
 
 All at once, each within a few seconds and a few KiB. Redirects are followed as CAs follow them: over HTTP or HTTPS,
-whatever certificate is presented there, since it is what http-01 is to bring about.
+whatever certificate is presented there, since it is what http-01 is to bring about. But where a redirect leads is for
+whoever answers to say. So none is followed to another port than 80 and 443, nor from the internet to a private address
+or this host's own: what only we can reach is not for others to ask through us.
 """
 
 import asyncio
 import http.client
 import io
+import ipaddress
 import socket
 import ssl
 import threading
@@ -132,7 +135,7 @@ class HttpVisits:
         return Visited(visit, None, f"redirects more than {_MOST_REDIRECTS} times")
 
     async def _led_to(self, place: _Place, location: str) -> _Place:
-        """Return where a redirect leads. Raises `BadName` where a CA does not follow, `_Silent` without an address."""
+        """Return where a redirect leads. Raises `BadName` where no CA follows, `_Silent` where we do not."""
         try:
             parts = urlsplit(location)
             if not parts.scheme and not parts.netloc and parts.path.startswith("/"):
@@ -143,14 +146,19 @@ class HttpVisits:
             raise BadName(plain(location, 120)) from error
         if not port or not parts.hostname or is_address(parts.hostname):
             raise BadName(plain(location, 120))
-        host = a_label(parts.hostname)
-        address = place.address
+        host, addresses = a_label(parts.hostname), [place.address]
         if host != place.host:
-            found = await asyncio.to_thread(self._addresses, host)
-            if not found:
+            addresses = [*await asyncio.to_thread(self._addresses, host)]
+            if not addresses:
                 raise _Silent(f"redirects to {host}, which has no address")
-            address = found[0]
-        return _Place(scheme, host, port, _target(parts.path, parts.query), address)
+        open_to_all = [each for each in addresses if _reach(each) >= _reach(place.address)]
+        led = _Place(scheme, host, port, _target(parts.path, parts.query), (open_to_all or addresses)[0])
+        if mapped(self._connect, host, led.address, port) is None:  # what [connect] names is the administrator's word
+            if port not in _DEFAULT_PORTS.values():
+                raise _Silent(f"redirects to {plain(led.url, 120)}, which is not asked: few CAs go to such a port")
+            if not open_to_all:
+                raise _Silent(f"redirects to {host}, which is not asked: {led.address} is no address on the internet")
+        return led
 
     async def _fetch(self, place: _Place) -> _Answer:
         address, port = mapped(self._connect, place.host, place.address, place.port) or (place.address, place.port)
@@ -165,6 +173,12 @@ class HttpVisits:
             raise _Silent(f"fails at TLS ({plain(error.reason) or 'no reason given'})") from None
         except OSError as error:
             raise _Silent(f"cannot be reached from here: {error.strerror or type(error).__name__}") from None
+
+
+def _reach(address: str) -> int:
+    """Return how far an address reaches: 0 this host or its link, 1 a private network, 2 the internet."""
+    found = ipaddress.ip_address(address)
+    return 0 if found.is_loopback or found.is_link_local or found.is_unspecified else 2 if found.is_global else 1
 
 
 def _target(path: str, query: str) -> str:

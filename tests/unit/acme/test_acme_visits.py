@@ -12,6 +12,7 @@ import pytest
 from chains import three
 from danelaw.acme import HttpVisits, ListenerSolver
 from danelaw.model import Visit
+from danelaw.names import format_host_port
 from fakes.acme_surroundings import Said
 
 NAME, PATH, ANSWER = "www.example.test", "/.well-known/acme-challenge/probe", b"probe.answer"
@@ -186,6 +187,46 @@ def test_a_redirect_to_another_host_is_looked_up() -> None:
     with serving(answer) as peer:
         assert visit(visitor(peer.port, hosts=["example.test"]))[0] == ANSWER
         assert visit(visitor(peer.port)) == (None, "redirects to example.test, which has no address", True)
+
+
+def test_a_redirect_leads_to_no_other_port() -> None:
+    """Else whoever answers for a name could have this host ask any server that only it can reach."""
+    with serving(ok()) as inside, serving(moved(f"http://{NAME}:{inside.port}/shutdown")) as peer:
+        body, words, silent = visit(visitor(peer.port))
+        assert (body, silent) == (None, True)
+        assert words.startswith(f"redirects to http://{NAME}:{inside.port}/shutdown, which is not asked")
+        assert inside.requests == []
+        mapped = {
+            "127.0.0.1:80": ("127.0.0.1", peer.port),
+            f"127.0.0.1:{inside.port}": ("127.0.0.1", inside.port),
+        }
+        assert visit(HttpVisits(lambda _: [], mapped, Said()))[0] == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "led"),
+    [
+        ("9.9.9.9", ["127.0.0.1"], False),
+        ("9.9.9.9", ["169.254.169.254"], False),
+        ("9.9.9.9", ["10.0.0.1"], False),
+        ("10.0.0.1", ["::1"], False),
+        ("2620:fe::fe", ["10.0.0.1", "fd00::1"], False),
+        ("9.9.9.9", ["10.0.0.1", "2620:fe::fe"], True),  # of several, one that is as open
+    ],
+)
+def test_a_redirect_does_not_lead_from_the_internet_inside(start: str, end: list[str], led: bool) -> None:  # noqa: FBT001 (a parameter of pytest's)
+    with serving(moved("http://inside.test/x")) as peer, serving(ok()) as goal:
+        reached = {format_host_port(end[-1], 80): ("127.0.0.1", goal.port)} if led else {}
+        connect = {format_host_port(start, 80): ("127.0.0.1", peer.port), **reached}
+        (found,) = HttpVisits(lambda _: end, connect, Said()).visit([Visit(NAME, start, PATH)])
+    assert (found.body == ANSWER) is led
+    assert led or (found.silent and "inside.test, which is not asked" in found.found)
+
+
+def test_within_one_network_a_redirect_is_followed() -> None:
+    with serving(moved("http://inside.test/x")) as peer:
+        found = HttpVisits(lambda _: ["127.0.0.9"], {"127.0.0.1:80": ("127.0.0.1", peer.port)}, Said())
+        assert visit(found)[1].startswith("redirects to http://inside.test/x, which ")
 
 
 def test_all_at_once_and_said_where_it_takes_long() -> None:
