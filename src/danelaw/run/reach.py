@@ -4,12 +4,14 @@ A CA asks at any address of a name, as a rule at an IPv6 one first (RFC 8555 sec
 probe is made answerable as a challenge would be, and fetched at each of them. Only an answer that is another host's or
 another web server's refuses the order: who says nothing to this host, which may be behind NAT or a firewall, may answer
 the CA all the same, and is a warning. Behind NAT the router may answer for its own outer address; so an address that is
-not ours refuses nothing where this host has none of its kind.
+not ours refuses nothing where this host has none of its kind; nor does an IPv4 one where all IPv6 ones of its name are
+answered right, since a CA that asks these first has all it needs.
 """
 
 import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from danelaw.errors import DanelawError, Refused
 from danelaw.model import CertificateSpec, Desired, Solver, Visit, Visited
@@ -42,12 +44,13 @@ def check_reach(rings: Rings, spec: CertificateSpec, places: Mapping[str, Sequen
         _clean_up(rings, solver, places, token)
     # A CA of one's own may ask at another port, and so may a proxy that has port 80: then nothing here is certain.
     certain = bool(spec.http01.webroots) or any(port == 80 for _, port in spec.http01.listen)
+    good = {visited.visit for visited in found if (visited.body or b"").strip() == answer.encode()}
     wrong = []
     for visited in found:
-        if visited.body is not None and visited.body.strip() == answer.encode():
+        if visited.visit in good:
             continue
         text, refuses = judge(rings, spec, visited, places[visited.visit.name])
-        if refuses and certain:
+        if refuses and certain and not _asked_elsewhere_first(visited.visit, visits, good):
             wrong.append(text)
         else:
             rings.tell("progress", text)
@@ -99,6 +102,12 @@ def judge(rings: Rings, spec: CertificateSpec, visited: Visited, addresses: Sequ
         f'"{format_host_port(visit.address, 80)}" is reached from here'
     )
     return f"{elsewhere}, and http://{visit.name}{PREFIX} there {visited.found}: the CA asks there; {remedy}", True
+
+
+def _asked_elsewhere_first(visit: Visit, visits: Sequence[Visit], good: AbstractSet[Visit]) -> bool:
+    """Tell whether most CAs never come to an IPv4 address: the name has IPv6 ones too, and all of them answer right."""
+    first = [each for each in visits if each.name == visit.name and ":" in each.address]
+    return ":" not in visit.address and bool(first) and good >= set(first)
 
 
 def _asked(rings: Rings, name: str, addresses: Sequence[str]) -> Sequence[str]:

@@ -112,6 +112,26 @@ def test_ipv6_that_leads_elsewhere_is_said_with_who_asks_it_first() -> None:
     assert world.ca.status == {}
 
 
+def test_ipv4_that_leads_elsewhere_is_a_warning_where_ipv6_leads_here() -> None:
+    """One IPv4 address for many hosts, an IPv6 address for each: the CA asks there first."""
+    here6 = "2001:db8::25"
+    world, found = web(OTHER, here6)
+    world.host.own |= {here6}
+    found.elsewhere[OTHER] = NOT_FOUND
+    assert failure(world) == ""
+    assert f"{OTHER}, an address of {HOST}, is not this host's" in said(world)
+    for second in (NOT_FOUND, None):  # it must be all of them
+        world, found = web(OTHER, here6, OTHER6)
+        world.host.own |= {here6}
+        found.elsewhere[OTHER] = NOT_FOUND
+        found.silent |= {OTHER6}
+        if second:
+            found.silent.clear()
+            found.elsewhere[OTHER6] = second
+        assert f"{OTHER}, an address of {HOST}, is not this host's" in failure(world)
+        assert world.ca.status == {}
+
+
 def test_behind_nat_the_router_may_answer_for_its_outer_address() -> None:
     """The host has private addresses alone, the name a global one: nothing needs to be configured."""
     world, found = web("198.51.100.7")
