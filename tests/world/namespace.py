@@ -22,6 +22,7 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 _MS_RDONLY, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1, 0x1000, 0x4000, 0x40000
+_MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,6 +57,11 @@ def overlay(above: Path, target: Path) -> None:
 def mount_tmpfs(target: Path) -> None:
     """Let a folder be a file system in memory, in this mount namespace only."""
     _call("mount", b"tmpfs", bytes(target), b"tmpfs", 0, b"mode=755,size=64m")
+
+
+def detach(target: Path) -> None:
+    """Take away what is mounted on a folder and below it; what is bound elsewhere stays there."""
+    _call("umount2", bytes(target), _MNT_DETACH)
 
 
 def mount_proc() -> None:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from world import tools
-from world.namespace import bind_mount, mount_tmpfs
+from world.namespace import bind_mount, detach, mount_tmpfs
 
 ETC, SRV, RUN, VAR_LIB = Path("/etc"), Path("/srv"), Path("/run"), Path("/var/lib")
 DANELAW = "danelaw"
@@ -19,8 +19,8 @@ def make_private(folder: Path) -> None:
     """Let /etc be a copy, and /run, /srv, /etc/danelaw and /var/lib/danelaw be empty.
 
     With /run empty, no systemd is running, as systemctl and apache2ctl see it, and no service of the host is in reach.
-    The calling thread must be in a mount namespace of its own, where ``folder`` becomes a file system in memory (copies
-    of a thousand small files are ten times as fast there); it is gone with the namespace.
+    The calling thread must be in a mount namespace of its own, where all this is in memory (copies of a thousand
+    small files are ten times as fast there) and gone with the namespace; ``folder`` is needed meanwhile.
     """
     folder.mkdir()
     mount_tmpfs(folder)
@@ -34,6 +34,7 @@ def make_private(folder: Path) -> None:
     var_lib = _shared_but_danelaw(VAR_LIB, folder)
     for source, target in (etc, ETC), (srv, SRV), (run, RUN), (var_lib, VAR_LIB):
         bind_mount(source, target, recursive=True)
+    detach(folder)  # it is removed in the end, and nothing of the host's must ever be seen in it then
 
 
 def _shared_but_danelaw(original: Path, folder: Path) -> Path:
