@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from danelaw.model import TlsaRecord
 from simulation.services import Showing
+from simulation.timeline import START
 from simulation.zone import Served
 
 SKEW = timedelta(days=1)
@@ -71,7 +72,8 @@ class Judge:
                     continue
                 by_hand = row.rrset.put_by_hand
                 if by_hand is None or (
-                    by_hand < showing.start and not refused_since(by_hand, row.rrset.rdatas, showing, showings)
+                    by_hand < showing.start
+                    and not (by_hand > START and refused_since(by_hand, row.rrset.rdatas, showing, showings))
                 ):
                     found.append(Refusal(row, showing, first))
         return found
@@ -80,7 +82,8 @@ class Judge:
 def refused_since(at: datetime, rdatas: tuple[TlsaRecord, ...], showing: Showing, showings: Iterable[Showing]) -> bool:
     """Tell whether what the place presented from then until it presented this was refused all along.
 
-    Promise 1: no step makes it newly false. What a person's records refuse already may be replaced by what they refuse.
+    Promise 1: no step makes it newly false. What a person's records refuse already may be replaced by what they refuse;
+    what stood on the first day is no such edit: it is there to be found and waited for.
     """
     return any(
         (before.endpoint, before.address) == (showing.endpoint, showing.address)
