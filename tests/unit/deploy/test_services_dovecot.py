@@ -181,6 +181,15 @@ def test_no_tls_is_refused() -> None:
     assert look(edited(WHOLE, ("ssl = yes", "ssl = required"))).ports == look().ports
 
 
+def test_listen_goes_for_each_listener_without_an_address() -> None:
+    local = edited(WHOLE, ("hostname =", "hostname =\nlisten = 127.0.0.1, ::1"))
+    assert "listens for no IMAP" in refused(local).found
+    assert look(
+        edited(local, ("address =\n    haproxy = no\n    port = 993", "address = *\n    port = 993"))
+    ).ports == ((993, "imaps"),)
+    assert look(edited(WHOLE, ("hostname =", "hostname =\nlisten = *, ::"))).ports == look().ports
+
+
 def test_nothing_that_listens_is_refused() -> None:
     assert "listens for no IMAP" in refused(edited(WHOLE, ('" imap pop3"', "lmtp"))).found
 

@@ -31,6 +31,7 @@ tlsproxy_tls_eckey_file =
 tls_server_sni_maps =
 postscreen_upstream_proxy_protocol =
 myhostname = mail.example.org
+inet_interfaces = all
 """
 
 SUBMISSION = "-o syslog_name=postfix/submission -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes"
@@ -142,6 +143,16 @@ def test_a_postfix_without_tls_is_refused_with_the_command_that_puts_it_on() -> 
 def test_a_postfix_that_takes_no_mail_is_refused() -> None:
     only_here = "\n".join(line for line in MASTER.splitlines() if " inet " not in line or "127.0.0.1" in line)
     assert "no smtpd in master.cf that others can reach" in refused(master=only_here).found
+
+
+@pytest.mark.parametrize("interfaces", ["loopback-only", "localhost", "127.0.0.1, [::1]"])
+def test_a_postfix_for_this_host_alone_is_refused(interfaces: str) -> None:
+    error = refused({"inet_interfaces": interfaces})
+    assert error.found == f"a Postfix that only this host can reach (inet_interfaces = {interfaces})"
+    assert "inet_interfaces = all" in error.expected
+    line = "192.0.2.1:10465 inet n - y - - smtpd\n"  # an address of its own
+    assert look({"inet_interfaces": interfaces}, master=MASTER + line).ports == ((10465, "smtp"),)
+    assert len(look({"inet_interfaces": f"{interfaces}, 192.0.2.25"}).ports) == 3
 
 
 def test_numbers_and_names_of_ports() -> None:

@@ -51,7 +51,9 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
     changed = parse(said)
     pairs = _NEW if re.search(r"^# 2\.([4-9]|\d\d)", said) else _OLD
     wanted = [name for pair in pairs for name in pair]
-    whole = parse(ask(["doveconf", "ssl", *(wanted if pairs is _OLD else ()), "protocols", "hostname", "service"]))
+    whole = parse(
+        ask(["doveconf", "ssl", *(wanted if pairs is _OLD else ()), "protocols", "hostname", "listen", "service"])
+    )
     if pairs is _NEW:  # asked for by name these are empty; 2.3 hides the keys where it is asked for all
         whole.settings |= {name: changed.settings.get(name, "") for name in wanted}
     ports, warnings = _ports(whole)
@@ -126,9 +128,8 @@ def _ports(whole: Block) -> tuple[tuple[tuple[int, AppProtocol], ...], list[str]
             port = listener.settings.get("port", "")
             if listener.kind != "inet_listener" or not port.isdecimal() or not 1 <= int(port[:6]) <= 65535:
                 continue  # 0: off
-            addresses = set(
-                re.split(r"[,\s]+", listener.settings.get("address") or listener.settings.get("listen", ""))
-            )
+            own = listener.settings.get("address") or listener.settings.get("listen")
+            addresses = set(re.split(r"[,\s]+", own or whole.settings.get("listen", "")))
             if addresses <= _LOOPBACK:
                 continue
             if listener.settings.get("haproxy") == "yes":
@@ -136,7 +137,10 @@ def _ports(whole: Block) -> tuple[tuple[tuple[int, AppProtocol], ...], list[str]
                 continue
             found[int(port)] = at_once if listener.settings.get("ssl") == "yes" else starttls
     if not found:
-        raise Unsuited("a Dovecot that listens for no IMAP, POP3 or submission", f"protocols = imap; or {_BY_HAND}")
+        raise Unsuited(
+            "a Dovecot that listens for no IMAP, POP3 or submission of others",
+            f"protocols = imap, and listen = *, ::; or {_BY_HAND}",
+        )
     return tuple(sorted(found.items())), warnings
 
 

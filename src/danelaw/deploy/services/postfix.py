@@ -28,12 +28,12 @@ _SWITCHES = (
     "smtpd_upstream_proxy_protocol",
 )
 _TLSPROXY = tuple(name.replace("smtpd_", "tlsproxy_") for name in FILES)
-_OTHERS = ("tls_server_sni_maps", "postscreen_upstream_proxy_protocol", "myhostname")
+_OTHERS = ("tls_server_sni_maps", "postscreen_upstream_proxy_protocol", "myhostname", "inet_interfaces")
 
 _BY_HAND = "the files, reload and prove by hand"
 _OVERRIDE = re.compile(r"(\S+)/([a-z-]+)/([A-Za-z0-9_-]+) ?= ?(.*)")
 _PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
-_HERE = ("127.0.0.1", "[::1]", "localhost")
+_HERE = {"127.0.0.1", "[127.0.0.1]", "::1", "[::1]", "localhost", "loopback-only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,9 @@ def _smtpds(ask: Ask, main: Mapping[str, str]) -> tuple[list[_Smtpd], list[str]]
             overrides.setdefault((name, kind), {})[setting] = value.strip()
     lines = [fields for line in ask(["postconf", "-M"]).splitlines() if len(fields := line.split(None, 7)) == 8]
     passed = next((name for name, kind, *_, command in lines if kind == "pass" and _runs(command, "smtpd")), None)
+    # Debian's "Local only" and "Satellite system" say loopback-only: it goes for each line that names no address.
+    interfaces = {each for each in re.split(r"[,\s]+", main.get("inet_interfaces", "")) if each}
+    private = bool(interfaces) and interfaces <= _HERE
     reachable: list[_Smtpd] = []
     left_out: list[str] = []
     listening = False
@@ -121,7 +124,7 @@ def _smtpds(ask: Ask, main: Mapping[str, str]) -> tuple[list[_Smtpd], list[str]]
         if not screened and not (kind == "inet" and _runs(command, "smtpd")):
             continue
         host, _, port_name = name.rpartition(":")
-        if host in _HERE:
+        if host in _HERE or (private and not host):
             continue
         listening = True
         behind = (passed, "pass") if screened and passed is not None else (name, kind)
@@ -135,6 +138,9 @@ def _smtpds(ask: Ask, main: Mapping[str, str]) -> tuple[list[_Smtpd], list[str]]
         else:
             reachable.append(_Smtpd(name, port, settings, screened))
     if not listening:
+        if private:
+            found = f"a Postfix that only this host can reach (inet_interfaces = {main['inet_interfaces']})"
+            raise Unsuited(found, f"inet_interfaces = all, which takes a restart; or {_BY_HAND}")
         raise Unsuited(
             "no smtpd in master.cf that others can reach", f"a line such as smtp inet … smtpd; or {_BY_HAND}"
         )
