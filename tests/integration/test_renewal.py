@@ -136,7 +136,7 @@ def test_two_runs_at_once(settled: Site) -> None:
         )
         assert first.stdout
         for line in first.stdout:
-            if "test and reload" in line and "apache" in line:
+            if "test and reload" in line and str(settled.world.apache.fullchain) in line:
                 break
         second = settled.danelaw("apply", layout.DOMAIN)
         assert second.status == 75
