@@ -227,12 +227,17 @@ def proven(
 def watched(
     setup: ServiceSetup, names: Sequence[str], hosts: Iterable[str], without: Iterable[tuple[str, int]]
 ) -> list[tuple[str, int, AppProtocol]]:
-    """Return a service's (host, port, protocol) under the certificate's names and ``hosts``, but those ``without``."""
+    """Return a service's (host, port, protocol) under every name of its that is known, but those ``without``.
+
+    Those are the certificate's, ``hosts``, and the service's own even where the certificate lacks them: who holds a
+    record of usage 3 there looks at no name, and would refuse the new chain all the same (RFC 7671 section 5.1).
+    """
     plain = [name for name in names if not name.startswith("*.")]
+    own = [host for host in setup.hosts if "." in host]  # "vm" is in nobody's DNS
     known = set(without)
     return [
         (host, port, protocol)
-        for host in dict.fromkeys([*plain, *hosts])
+        for host in dict.fromkeys([*plain, *hosts, *own])
         for port, protocol in setup.ports
         if (host, port) not in known
     ]

@@ -298,13 +298,22 @@ def test_else_under_every_name_where_the_certificate_does_not_have_its_own(
         "mail.example.org",
         "www.example.org",
     }
-    assert deployment.watched == ()
+
+
+def test_records_under_its_own_name_count_where_the_certificate_does_not_have_it(tmp_path: Path) -> None:
+    """Senders that hold records of usage 3 there look at no name, and would refuse another key."""
+    elsewhere = replace(POSTFIX, hosts=("mail.elsewhere.net",))
+    deployment = one(tmp_path, site('services = ["postfix"]', tlsa=None), postfix=elsewhere)
+    assert watched(deployment) == [f"mail.elsewhere.net:{at}" for at in ("25 smtp", "465 smtps", "587 smtp")]
+    for hosts in ((), ("vm",)):
+        nameless = one(tmp_path, site('services = ["postfix"]', tlsa=None), postfix=replace(POSTFIX, hosts=hosts))
+        assert nameless.watched == ()
 
 
 def test_a_web_service_is_proven_under_each_of_its_names_that_the_certificate_has(tmp_path: Path) -> None:
     deployment = one(tmp_path, site('services = ["apache2"]', tlsa=None))
     assert proven(deployment) == ["www.example.org:443 https", "example.org:443 https"]
-    assert watched(deployment) == ["mail.example.org:443 https"]
+    assert watched(deployment) == ["mail.example.org:443 https", "elsewhere.example.net:443 https"]
 
 
 def test_a_web_service_that_answers_to_any_name(tmp_path: Path) -> None:
