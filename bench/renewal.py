@@ -35,9 +35,7 @@ def measure(
         numbers = [int(path.stem.removeprefix("cert")) for path in (live / "archive" / NAME).glob("cert*.pem")]
         counts = len(site.chains), max(numbers)  # certbot removes what is old
         if counts != (runs + 2, runs + 2):
-            raise RuntimeError(
-                f"danelaw obtained {counts[0]} certificates and certbot {counts[1]}, not {runs + 2} each"
-            )
+            raise RuntimeError(f"danelaw has {counts[0]} certificates and certbot {counts[1]}, not {runs + 2} each")
         return found
 
 
