@@ -13,7 +13,7 @@ from danelaw.config.deploy import DeploymentDraft, ProofDraft
 from danelaw.config.services import place, proven, watched
 from danelaw.config.table import Report, Spot, quote
 from danelaw.config.tlsa import ClaimDraft
-from danelaw.model import AppProtocol, CertificateSpec, Endpoint, RecordSpec, TlsaClaim
+from danelaw.model import AppProtocol, CertificateSpec, Endpoint, RecordSpec, ServiceSetup, TlsaClaim
 from danelaw.names import covers, format_host_port, is_address, parse_host_port
 
 
@@ -37,7 +37,7 @@ def agree(
                 deployment.proofs += _service_proofs(draft, deployment)
     check_claims(report, certificates)
     check_protocols(report, certificates)
-    specs = tuple(_assemble(report, draft) for draft in certificates)
+    specs = tuple(_assemble(report, draft, certificates) for draft in certificates)
     check_connect(report, specs, connect)
     return specs
 
@@ -199,7 +199,7 @@ def _claimed(certificate: CertificateDraft) -> dict[tuple[str, int], AppProtocol
     return {(each.host, each.port): each.protocol for each in endpoints}
 
 
-def _assemble(report: Report, draft: CertificateDraft) -> CertificateSpec:
+def _assemble(report: Report, draft: CertificateDraft, certificates: Sequence[CertificateDraft]) -> CertificateSpec:
     """Return a certificate with its claims, each once, and its deployments with their endpoints."""
     claimed = _claimed(draft)
     deployments = []
@@ -207,7 +207,7 @@ def _assemble(report: Report, draft: CertificateDraft) -> CertificateSpec:
         endpoints = [
             endpoint for proof in each.proofs if (endpoint := _endpoint(report, draft, proof, claimed)) is not None
         ]
-        beside = _watched(draft, each, endpoints, claimed)
+        beside = _watched(draft, each, endpoints, certificates)
         deployments.append(replace(each.deployment, endpoints=tuple(endpoints), watched=beside))
     claims: dict[Endpoint, TlsaClaim] = {}
     for claim in draft.claims:
@@ -229,16 +229,39 @@ def _watched(
     certificate: CertificateDraft,
     deployment: DeploymentDraft,
     endpoints: Sequence[Endpoint],
-    claimed: Mapping[tuple[str, int], AppProtocol],
+    certificates: Sequence[CertificateDraft],
 ) -> tuple[Endpoint, ...]:
-    """Return what a deployment's services offer and it does not prove, under the certificate's names and its hosts."""
+    """Return what a deployment's services offer and it does not prove, under every name that leads to them.
+
+    Those are the certificate's names, its hosts, and those of other certificates that a mail service has too.
+    """
     hosts = [endpoint.host for endpoint in endpoints]
     known = [(endpoint.host, endpoint.port) for endpoint in endpoints]
+    claimed = {at: protocol for draft in certificates for at, protocol in _claimed(draft).items()}
+    claimed |= _claimed(certificate)
     found: dict[Endpoint, None] = {}
     for draft in deployment.setups:
-        for host, port, protocol in watched(draft.setup, certificate.spec.names, hosts, known):
+        shared = [*hosts, *_shared_hosts(draft.setup, certificate, certificates)]
+        for host, port, protocol in watched(draft.setup, certificate.spec.names, shared, known):
             found[Endpoint(host, port, claimed.get((host, port), protocol))] = None
     return tuple(found)
+
+
+def _shared_hosts(
+    setup: ServiceSetup, certificate: CertificateDraft, certificates: Iterable[CertificateDraft]
+) -> Iterator[str]:
+    """Yield the names of other certificates that the same mail service presents: RSA beside ECDSA.
+
+    It presents both to whoever asks, by whatever name, where a web server chooses by name.
+    """
+    if not setup.files or any(protocol == "https" for _, protocol in setup.ports):
+        return
+    for other in certificates:
+        for deployment in other.deployments if other is not certificate else ():
+            setups = [draft.setup for draft in deployment.setups]
+            if any(each.service.name == setup.service.name and each.files for each in setups):
+                yield from (name for name in other.spec.names if not name.startswith("*."))
+                yield from (proof.host for proof in deployment.proofs)
 
 
 def _endpoint(

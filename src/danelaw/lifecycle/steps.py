@@ -377,10 +377,10 @@ def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact)
         elif item.until is not None:
             yield Wait(item.code, subject, item.until, item.why)
         else:
-            yield _until_published(case, item, subject)
+            yield _until_published(case, item, name, subject)
 
 
-def _until_published(case: Case, item: Blocked, subject: str) -> Wait | Hold:
+def _until_published(case: Case, item: Blocked, name: str, subject: str) -> Wait | Hold:
     """Say what a deployment waits for where a server serves what refuses it: the publication that ends that."""
     pending = next(_publication(case, item.owner), None)
     if isinstance(pending, Wait):
@@ -390,6 +390,8 @@ def _until_published(case: Case, item: Blocked, subject: str) -> Wait | Hold:
         return Hold(item.code, subject, item.why, f"see to {item.owner} first: {pending.remedy}")
     if pending is not None:
         return Wait(item.code, subject, case.now + timedelta(seconds=5), item.why)
+    if name not in {claim.certificate for claim in claims_at(case.desired, item.owner)}:
+        return Hold(item.code, subject, item.why, f"claim that endpoint in a tlsa table of {name} too")
     return Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
 
 

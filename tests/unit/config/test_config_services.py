@@ -1,5 +1,6 @@
 """``services = [...]``: what a survey says becomes files, commands, proofs and watched endpoints."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from danelaw.config import Config, load
 from danelaw.config.services import PRESETS
 from danelaw.deploy.services.survey import PRESETS as SURVEYED
 from danelaw.errors import ConfigError, Problem
-from danelaw.model import Deployment, FileSpec, Service, ServiceSetup
+from danelaw.model import Deployment, FileSpec, KeyAlgorithm, Service, ServiceSetup
 from fakes.config_site import make_site
 from fakes.survey import APACHE, COURIER, DOVECOT, POSTFIX, ToldSurvey
 
@@ -203,6 +204,35 @@ def test_two_certificates_need_two_files_of_the_service(tmp_path: Path) -> None:
     text = first + second
     found = {problem.expected for problem in problems(tmp_path, text)}
     assert found == {"a path of its own for each file, in the service's configuration: one of each certificate"}
+
+
+class BothAlgorithms(ToldSurvey):
+    """Every service reads files for each algorithm."""
+
+    def look(
+        self, service: str, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files: bool = False
+    ) -> ServiceSetup:
+        setup = super().look(service, names, algorithm, has_files=has_files)
+        return replace(setup, files=(FileSpec(f"/srv/tls/{service}-{algorithm}.pem", ("key", "cert", "chain")),))
+
+
+@pytest.mark.parametrize(("service", "answer", "port"), [("postfix", POSTFIX, 25), ("apache2", APACHE, 443)])
+def test_names_of_a_certificate_that_stands_beside_it_in_a_mail_service_count(
+    tmp_path: Path, service: str, answer: ServiceSetup, port: int
+) -> None:
+    """Postfix presents both under every name, so the second must not go live where records are of the first alone."""
+    rsa = site(f'services = ["{service}"]', tlsa=None, certificate='key_type = "rsa2048"')
+    mx2 = ["mx2.example.net"]
+    rsa = rsa.replace('"www.example.org"]', '"mx2.example.net"]')
+    rsa += f'\n[[certificate."example.org".tlsa]]\nhosts = {mx2}\nports = [{port}]\n'.replace("'", '"')
+    ecdsa = '\n[certificate.ecdsa]\nnames = ["mail.example.org"]\n'
+    ecdsa += f'[[certificate.ecdsa.deploy]]\nservices = ["{service}"]\n'
+    setup = replace(answer, hosts=("mail.example.org",))
+    config = load(make_site(tmp_path, rsa + ecdsa), BothAlgorithms({service: setup}))
+    (first,), (second,) = (spec.deployments for spec in config.desired.certificates)
+    assert f"mx2.example.net:{port}" in {str(endpoint) for endpoint in first.endpoints}
+    counted = f"mx2.example.net:{port}" in {str(endpoint) for endpoint in second.watched}
+    assert counted is (service == "postfix")
 
 
 # -------------------------------------------------------------------------------------------------------- given files

@@ -65,6 +65,15 @@ def test_the_union_is_published_and_ripe_before_the_second_algorithm_goes_live()
     assert not violations(story.desired, story.facts, story.now)
 
 
+def test_a_second_algorithm_where_only_the_first_claims_the_records_is_told_to_claim_them_too() -> None:
+    story = rsa_alone()
+    story.desired = pair(spec(RSA), spec(ECDSA, claimed=False))
+    assert story.steps() == ["obtain ecdsa", "stage ecdsa"]
+    hold = story.holds()["cached"]
+    assert hold.subject == path_of(ECDSA)
+    assert hold.remedy == "claim that endpoint in a tlsa table of ecdsa too"
+
+
 def test_a_chain_of_the_second_algorithm_that_somebody_else_presents_does_not_stop_its_publication() -> None:
     """The records refuse it already: they are right for RSA, and the new record is what leads out of it."""
     story = rsa_alone()
