@@ -3,6 +3,13 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from chains import Issued, p256, rsa2048
 from danelaw.deploy.services import HostSurvey, refusals
@@ -94,6 +101,20 @@ def test_the_algorithms_of_the_keys_in_a_file(tmp_path: Path) -> None:
     ):
         pem.write_bytes(content)
         assert refusals.key_algorithms(str(pem)) == algorithms
+
+
+def test_a_key_of_a_kind_that_no_ca_signs_for_is_not_nothing(tmp_path: Path) -> None:
+    """What holds an Ed25519 key is somebody's, and not the place of an ECDSA key."""
+    one, two = tmp_path / "rsa.pem", tmp_path / "other.pem"
+    both = [str(one), str(two)]
+    one.write_bytes(Issued(rsa2048(), None).key_pem)  # type: ignore[arg-type]
+    assert refusals.by_algorithm(both, "ecdsa") == str(two)
+    key = ed25519.Ed25519PrivateKey.generate()
+    two.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    assert refusals.by_algorithm(both, "ecdsa") is None
+    assert refusals.by_algorithm(both, "rsa") == str(one)
+    two.write_bytes(p256().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
+    assert refusals.by_algorithm(both, "ecdsa") == str(two)
 
 
 # ------------------------------------------------------------------------------------------------------- who is asked

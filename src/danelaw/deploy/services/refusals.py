@@ -44,6 +44,9 @@ TOOLS = {
 }
 """Trees of other tools, which write there again, by a part of their paths."""
 
+MOST_BYTES = 1 << 20
+"""Of a file with keys."""
+
 _OWN_LINK = re.compile(r"/.*/live/[0-9a-f]{64}/current/[0-9]+-[^/]+")
 """What danelaw's own links say: `danelaw.deploy.generations`."""
 
@@ -101,15 +104,25 @@ def key_algorithms(path: str) -> tuple[KeyAlgorithm, ...]:
 def by_algorithm(keys: Sequence[str], algorithm: KeyAlgorithm) -> str | None:
     """Return the one of several key files that is for a key algorithm, None where that is not clear.
 
-    That is the only one; else the one that holds such a key; else, while none does, the one that holds nothing yet.
+    That is the only one; else the one that holds such a key; else, while none does, the one that holds nothing yet, or
+    what cannot be opened.
     """
     if len(set(keys)) == 1:
         return keys[0]
     held = {path: key_algorithms(path) for path in keys}
     fitting = [path for path, found in held.items() if algorithm in found]
-    empty = [path for path, found in held.items() if not found]
+    empty = [path for path, found in held.items() if not found and not _has_another_key(path)]
     chosen = fitting or empty
     return chosen[0] if len(chosen) == 1 else None
+
+
+def _has_another_key(path: str) -> bool:
+    """Return whether a file has a private key, open to be read and of a kind that no CA signs for (Ed25519)."""
+    with suppress(OSError):
+        with open(path, "rb") as file:
+            found = file.read(MOST_BYTES)
+        return b"PRIVATE KEY-----" in found and b"ENCRYPTED" not in found
+    return False
 
 
 def is_own_link(path: str) -> bool:
