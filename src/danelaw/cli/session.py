@@ -163,8 +163,8 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
         by="apply --force-renewal",
     )
     with opened(config, _listener(arguments), around=around) as world:
-        asked.keep()
-        _warn(arguments, world.warnings)
+        kept_not = asked.keep()
+        _warn(arguments, [*world.warnings, *([kept_not] if kept_not else [])])
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:
             keep_agenda(config, world.rings, world.store, outcome)

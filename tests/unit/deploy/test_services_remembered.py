@@ -101,3 +101,15 @@ def test_the_file_is_closed_to_others(tmp_path: Path) -> None:
     path = tmp_path / "services.json"
     kept(path, APACHE)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_kept_ends_no_run(tmp_path: Path) -> None:
+    """What an interrupted run owes comes after this, and a full disk is no reason to leave a web server stopped."""
+    (tmp_path / "file").write_text("")
+    survey = RememberedSurvey(Answers(APACHE), tmp_path / "file/services.json")
+    survey.look("apache2", NAMES, "rsa")
+    assert survey.keep().endswith("what the services said is not remembered")
+    kept(tmp_path / "services.json", APACHE)
+    survey = RememberedSurvey(Answers(APACHE), tmp_path / "services.json")
+    survey.look("apache2", NAMES, "rsa")
+    assert survey.keep() == ""

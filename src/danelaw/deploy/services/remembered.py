@@ -13,6 +13,7 @@ from typing import Any
 
 from danelaw.deploy import files
 from danelaw.deploy.services.refusals import Unanswered
+from danelaw.errors import DanelawError
 from danelaw.model import FileSpec, KeyAlgorithm, Service, ServiceSetup, Survey
 
 VERSION = 1
@@ -47,14 +48,21 @@ class RememberedSurvey:
         self._now[question] = setup
         return setup
 
-    def keep(self) -> None:
-        """Remember what was answered, by a rename, where it is new. Its folder must be there."""
+    def keep(self) -> str:
+        """Remember what was answered, by a rename, where it is new. Its folder must be there.
+
+        Returns why it could not be kept, "" where it was: on a full disk a stopped web server is started all the same.
+        """
         if self._path is None or self._now == self._last:
-            return
+            return ""
         answers = {question: asdict(setup) for question, setup in self._now.items()}
-        with files.explained(self._path):
-            files.put_file(self._path, json.dumps({"version": VERSION, "answers": answers}, indent=1).encode())
+        try:
+            with files.explained(self._path):
+                files.put_file(self._path, json.dumps({"version": VERSION, "answers": answers}, indent=1).encode())
+        except DanelawError as error:
+            return f"{error}; what the services said is not remembered"
         self._last = dict(self._now)
+        return ""
 
 
 def _read(path: Path | None) -> dict[str, ServiceSetup]:
