@@ -74,7 +74,8 @@ def _config(arguments: argparse.Namespace, asked: "Survey | None" = None) -> "Co
     from danelaw.config import load  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
 
-    config = load(arguments.config, asked or survey(arguments.config))
+    deploys_nothing = arguments.command in {"recover", "status", "revoke"}
+    config = load(arguments.config, asked or survey(arguments.config, prefers_last=deploys_nothing))
     _warn(arguments, config.warnings)
     return config
 

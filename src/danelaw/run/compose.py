@@ -42,10 +42,14 @@ class Opened:
     warnings: tuple[str, ...] = ()
 
 
-def survey(config: str) -> RememberedSurvey:
-    """Return who answers for the services that the configuration in a file names: they, or else what they said last."""
+def survey(config: str, *, prefers_last: bool = False) -> RememberedSurvey:
+    """Return who answers for the services that the configuration in a file names: they, or else what they said last.
+
+    ``prefers_last``: the other way round, for commands that deploy nothing.
+    """
     state_dir = head(config)
-    return RememberedSurvey(HostSurvey(), Path(state_dir, SERVICES) if state_dir else None)
+    path = Path(state_dir, SERVICES) if state_dir else None
+    return RememberedSurvey(HostSurvey(), path, prefers_last=prefers_last)
 
 
 @contextmanager

@@ -103,6 +103,17 @@ def test_the_file_is_closed_to_others(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_who_deploys_nothing_asks_only_what_was_never_said(tmp_path: Path) -> None:
+    path = tmp_path / "services.json"
+    kept(path, APACHE)
+    refusing = Unsuited("Debian's self-signed example", "a file of its own")
+    survey = RememberedSurvey(Answers(refusing, COURIER), path, prefers_last=True)
+    assert survey.look("apache2", NAMES, "rsa") == APACHE
+    assert survey.look("courier-imap", NAMES, "rsa") == COURIER
+    with pytest.raises(Unsuited, match="self-signed"):
+        survey.look("apache2", NAMES[:1], "rsa")
+
+
 def test_what_cannot_be_kept_ends_no_run(tmp_path: Path) -> None:
     """What an interrupted run owes comes after this, and a full disk is no reason to leave a web server stopped."""
     (tmp_path / "file").write_text("")

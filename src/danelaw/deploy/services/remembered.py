@@ -23,11 +23,14 @@ class RememberedSurvey:
     """A `model.Survey` that asks another one, and remembers in a file what it answered.
 
     ``path`` is the file, None where nothing is to be remembered. What cannot be read there was never remembered.
+    ``prefers_last``: what is remembered is taken without asking, for who deploys nothing. A web server that an
+    interrupted run stopped is started, and a certificate revoked, whatever became of a service's configuration since.
     """
 
-    def __init__(self, asked: Survey, path: Path | None) -> None:
+    def __init__(self, asked: Survey, path: Path | None, *, prefers_last: bool = False) -> None:
         self._asked = asked
         self._path = path
+        self._prefers_last = prefers_last
         self._last = _read(path)
         self._now: dict[str, ServiceSetup] = {}
 
@@ -36,6 +39,8 @@ class RememberedSurvey:
     ) -> ServiceSetup:
         """Return what the service says, or with a warning what it said last. Raises `Unsuited`."""
         question = json.dumps([service, *sorted(names), algorithm, has_files])
+        if self._prefers_last and question in self._last:
+            return self._last[question]
         try:
             setup = self._asked.look(service, names, algorithm, has_files=has_files)
         except Unanswered as unanswered:
