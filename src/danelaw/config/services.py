@@ -233,7 +233,7 @@ def watched(
     record of usage 3 there looks at no name, and would refuse the new chain all the same (RFC 7671 section 5.1).
     """
     plain = [name for name in names if not name.startswith("*.")]
-    own = [host for host in setup.hosts if "." in host]  # "vm" is in nobody's DNS
+    own = [host for host in (*setup.hosts, *setup.beside) if "." in host]  # "vm" is in nobody's DNS
     known = set(without)
     return [
         (host, port, protocol)

@@ -171,7 +171,8 @@ class ServiceSetup:
 
     ``files`` are what it reads now for one key algorithm: the paths, and the parts that it wants there, in order.
     ``ports`` are those where it offers TLS, with how; ``hosts`` the names that it goes by there (virtual hosts, its own
-    name), empty where it answers to any. ``warnings`` are sentences: what works and is not advised.
+    name), empty where it answers to any. ``warnings`` are sentences: what works and is not advised. ``beside`` are
+    names that the same files are presented under and the certificate lacks.
     """
 
     service: Service
@@ -179,3 +180,4 @@ class ServiceSetup:
     ports: tuple[tuple[int, AppProtocol], ...]
     hosts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()

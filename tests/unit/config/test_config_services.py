@@ -335,6 +335,9 @@ def test_records_under_its_own_name_count_where_the_certificate_does_not_have_it
     elsewhere = replace(POSTFIX, hosts=("mail.elsewhere.net",))
     deployment = one(tmp_path, site('services = ["postfix"]', tlsa=None), postfix=elsewhere)
     assert watched(deployment) == [f"mail.elsewhere.net:{at}" for at in ("25 smtp", "465 smtps", "587 smtp")]
+    sharing = one(tmp_path, site('services = ["apache2"]', tlsa=None), apache2=replace(APACHE, beside=("b.test", "vm")))
+    assert "b.test:443 https" in watched(sharing)
+    assert "vm:443 https" not in watched(sharing)
     for hosts in ((), ("vm",)):
         nameless = one(tmp_path, site('services = ["postfix"]', tlsa=None), postfix=replace(POSTFIX, hosts=hosts))
         assert nameless.watched == ()

@@ -129,6 +129,18 @@ def test_who_reads_the_files_and_is_not_named_is_warned_of(survey: Survey) -> No
     assert "other.example.net" in warning
 
 
+def test_names_that_the_certificate_lacks_and_its_files_are_presented_under(survey: Survey) -> None:
+    """Records there would refuse the new chain, by whatever virtual host they are asked."""
+    assert survey().beside == ("blog.example.org",)  # an alias
+    assert survey(names=("*.example.org", "example.org")).beside == ()
+    other = BLOG.replace("blog.pem", "site.pem").replace("blog.example.org", "other.example.net")
+    sharing = survey(SEVERAL.replace("blog.example.org", "other.example.net"), blog=other, plain=PLAIN)
+    assert sharing.beside == ("blog.example.org", "other.example.net")
+    assert survey(SEVERAL, blog=BLOG.replace("blog.example.org", "x.example.net"), plain=PLAIN).beside == (
+        "blog.example.org",
+    )
+
+
 def test_the_pair_of_our_algorithm_is_chosen(survey: Survey, tmp_path: Path) -> None:
     second = "SSLCertificateFile {folder}/tls/ec.pem\n    SSLCertificateKeyFile {folder}/tls/ec.key\n    <Directory"
     site = SITE.replace("<Directory", second)

@@ -219,6 +219,15 @@ def test_what_does_not_suit_is_refused_in_words(path: str, said: str) -> None:
     assert survey(text, has_files=True).hosts == NAMES[:2]
 
 
+def test_names_that_the_certificate_lacks_and_its_files_are_presented_under() -> None:
+    """Records there would refuse the new chain, by whatever server they are asked."""
+    assert survey(dump(SITE)).beside == ()
+    other = "server {{ listen 443 ssl; server_name other.example.net _ localhost; {} }}"
+    assert survey(dump(SITE + other.format(TLS.format("other")))).beside == ()
+    assert survey(dump(SITE + other.format(TLS.format("site")))).beside == ("other.example.net", "localhost")
+    assert survey(dump(SITE), names=("example.org",)).beside == ("www.example.org",)
+
+
 def test_files_given_by_hand_make_warnings_of_what_is_not_clear() -> None:
     by_hand = survey(dump(SITE.replace("/t/site.pem", "$cert")), has_files=True)
     assert by_hand.files == ()

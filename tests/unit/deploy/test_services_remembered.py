@@ -16,6 +16,7 @@ APACHE = ServiceSetup(
     (FileSpec("/srv/tls.pem", ("cert", "chain"), 0o640, None, "ssl-cert"), FileSpec("/srv/tls.key", ("key",))),
     ((443, "https"),),
     ("www.example.org",),
+    beside=("other.example.net",),
 )
 COURIER = ServiceSetup(Service("courier-imap"), (), ((993, "imaps"),))
 NAMES = ("www.example.org", "example.org")

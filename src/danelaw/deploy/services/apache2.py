@@ -102,7 +102,10 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
         for host in found
         if host not in ours and (shared := sorted(paths.intersection(host.certificates)))
     )
-    return ServiceSetup(service(), files, tuple(ports), hosts, (*unclear, *warnings))
+    sharing = [host for host in found if host in ours or paths.intersection(host.certificates)]
+    plain = (name for host in sharing for name in host.names if "*" not in name)
+    beside = tuple(dict.fromkeys(name for name in plain if not any(covers(each, name) for each in names)))
+    return ServiceSetup(service(), files, tuple(ports), hosts, (*unclear, *warnings), beside)
 
 
 def service() -> Service:

@@ -83,7 +83,10 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
         f"{kind} servers of nginx read {path} too; prove is to name their ports"
         for kind, path in _others(top, files_of, paths)
     ]
-    return ServiceSetup(service(), files, ports, hosts, tuple(warnings))
+    sharing = [server for server in found if server in ours or paths.intersection(server.certificates)]
+    plain = (name for server in sharing for name in server.names if _plain(name))
+    beside = tuple(dict.fromkeys(name for name in plain if not _covered(name, names)))
+    return ServiceSetup(service(), files, ports, hosts, tuple(warnings), beside)
 
 
 def service() -> Service:

@@ -86,6 +86,7 @@ def _setup(value: Mapping[str, Any]) -> ServiceSetup:
         ports=tuple((port, protocol) for port, protocol in value["ports"]),
         hosts=tuple(value["hosts"]),
         warnings=tuple(value["warnings"]),
+        beside=tuple(value.get("beside", ())),  # of an earlier danelaw's file
     )
 
 
