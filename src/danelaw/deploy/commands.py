@@ -34,11 +34,12 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 def run(argv: Sequence[str], timeout: timedelta) -> str:
     """Run a command; return its output's tail (both streams).
 
-    It gets our environment, ``/`` as its folder, nothing on its input, and a process group of its own. What it leaves
-    running in the background is left alone once the command itself has ended. Raises `RetryLater` with the command, how
-    it ended and the tail: it cannot be started, its exit status is not 0, or it takes longer than ``timeout``.
+    It gets our environment, ``/`` as its folder, nothing on its input, and a process group of its own. What is
+    installed for administrators is found, under cron too. What it leaves running in the background is left alone once
+    the command itself has ended. Raises `RetryLater` with the command, how it ended and the tail: it cannot be started,
+    its exit status is not 0, or it takes longer than ``timeout``.
     """
-    return clean(_output(argv, timeout, _KEEP_BYTES, subprocess.STDOUT, None))
+    return clean(_output(argv, timeout, _KEEP_BYTES, subprocess.STDOUT, _environment()))
 
 
 def read(argv: Sequence[str], timeout: timedelta, most: int) -> str:
@@ -47,8 +48,7 @@ def read(argv: Sequence[str], timeout: timedelta, most: int) -> str:
     What is installed for administrators is found for everybody. Raises `FileNotFoundError` where there is no such
     program, else `RetryLater` as `run` does, and where it says more than that.
     """
-    path = os.environ.get("PATH") or os.defpath
-    environment = os.environ | {"PATH": f"{path}:{_SBIN}"}
+    environment = _environment()
     if shutil.which(argv[0], path=environment["PATH"]) is None:
         raise FileNotFoundError(argv[0])
     try:
@@ -59,6 +59,12 @@ def read(argv: Sequence[str], timeout: timedelta, most: int) -> str:
     if len(output) > most:
         raise RetryLater(f"{shlex.join(argv)}: prints more than {most} bytes")
     return output.decode("utf-8", "replace").replace("\0", "\ufffd")  # it may become part of a path
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment with the folders of administrators' programs behind the others: cron leaves them out."""
+    path = os.environ.get("PATH") or os.defpath
+    return {**os.environ, "PATH": f"{path}:{_SBIN}"}
 
 
 def _output(

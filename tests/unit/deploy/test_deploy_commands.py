@@ -160,3 +160,11 @@ def test_a_command_is_left_to_its_end_by_a_run_that_is_told_to_stop(tmp_path: Pa
         process.terminate()
         assert process.wait(20) == 7
     assert done.exists()
+
+
+def test_what_administrators_have_is_found_under_cron(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cron's PATH lacks /usr/sbin, where postfix, nginx and apache2ctl are."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # cron(8)
+    assert "chroot" in host.run(("chroot", "--version"), LONG)
+    with pytest.raises(RetryLater, match="cannot be started"):
+        host.run(("no-such-program",), LONG)
