@@ -76,6 +76,8 @@ def _config(arguments: argparse.Namespace, asked: "Survey | None" = None) -> "Co
 
     deploys_nothing = arguments.command in {"recover", "status", "revoke"}
     config = load(arguments.config, asked or survey(arguments.config, prefers_last=deploys_nothing))
+    if not config.desired.certificates and arguments.command in {"plan", "apply"}:
+        raise InputError(f'{arguments.config} has no certificate, so nothing is managed; add a [certificate."NAME"]')
     _warn(arguments, config.warnings)
     return config
 
@@ -97,15 +99,20 @@ def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], I
         write_line(sys.stdout, line)
 
 
-LOUD = ("HOLD", "      to do", "FAILED")
+LOUD = ("HOLD", "      to do", "FAILED", "again")
 """How lines begin that ``-q`` prints all the same."""
 
 
-def _listener(arguments: argparse.Namespace) -> Callable[[Event], None]:
-    """Print what happens as it happens: on standard error with ``--json``, else beside the rest."""
+def _listener(arguments: argparse.Namespace, told: set[str] | None = None) -> Callable[[Event], None]:
+    """Print what happens as it happens: on standard error with ``--json``, else beside the rest.
+
+    ``told`` gets the failures.
+    """
     out: TextIO = sys.stderr if arguments.json else sys.stdout
 
     def listen(event: Event) -> None:
+        if told is not None and event.kind == "failed":
+            told.add(event.text)
         if (arguments.quiet and event.kind != "failed") or (event.kind == "detail" and not arguments.verbose):
             return
         mark = {"step": "now ", "done": "done", "failed": "FAILED", "lost": "lost"}.get(event.kind, "    ")
@@ -124,8 +131,10 @@ def _plan(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
     from danelaw.run.plan import plan  # noqa: PLC0415 (start-up)
     from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
+    from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
 
     config = _config(arguments)
+    chosen(config.desired, arguments.names)
     with opened(config, _to_stderr(arguments), changes=False, around=around) as world:
         _warn(arguments, world.warnings)
         entries = plan(config.desired, world.rings, arguments.names)
@@ -163,7 +172,8 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
         force_renewal=arguments.force_renewal,
         by="apply --force-renewal",
     )
-    with opened(config, _listener(arguments), around=around) as world:
+    told: set[str] = set()
+    with opened(config, _listener(arguments, told), around=around) as world:
         kept_not = asked.keep()
         _warn(arguments, [*world.warnings, *([kept_not] if kept_not else [])])
         outcome = apply(config.desired, world.rings, options)
@@ -171,7 +181,7 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
             keep_agenda(config, world.rings, world.store, outcome)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
         said += address_notes(config.desired, world.rings.dns)
-    _print(arguments, outcome_json(outcome, said), outcome_lines)
+    _print(arguments, outcome_json(outcome, said), lambda value: outcome_lines(value, told))
     return outcome.exit_status
 
 
@@ -183,7 +193,7 @@ def _recover(arguments: argparse.Namespace, around: Around) -> int:
     with opened(config, _listener(arguments), around=around) as world:
         failed = run_recover(config.desired, world.rings)
     value = {"schema": 1, "failed": failed}
-    _print(arguments, value, lambda found: [f"FAILED  {line}" for line in found["failed"]] or ["Nothing is owed."])
+    _print(arguments, value, lambda found: [f"FAILED  {line}" for line in found["failed"]] or ["Nothing is owed now."])
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ NARROW = 60
 
 def write_line(out: TextIO, line: str) -> None:
     """Write one line, for a person where one looks on."""
+    line = line.replace("\n", "\n        ")  # what a command said stands below its first line
     if out.isatty():
         line = _coloured(_wrapped(line, shutil.get_terminal_size().columns))
     out.write(f"{line}\n")

@@ -1,6 +1,6 @@
 """Plans, outcomes and states as lines for people, from the same values that `--json` prints."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 Json = dict[str, Any]
@@ -11,24 +11,37 @@ def plan_lines(plan: Json) -> Iterable[str]:
     entries = plan["plan"]
     if not entries:
         yield "Nothing to do, now or later."
-    for entry in entries:
-        when = "now" if entry["now"] else f"{_short(entry['at'])}"
-        yield f"{when:<20}  {_what(entry)}"
+    for when, entry in sorted(((_when(entry), entry) for entry in entries), key=lambda each: each[0]):
+        yield f"{_short(when) or 'now':<20}  {_what(entry)}"
     yield from _notes(plan)
 
 
-def outcome_lines(outcome: Json) -> Iterable[str]:
-    """Return what failed, what needs a person, and what is waited for."""
+def _when(entry: Json) -> str:
+    """Return the instant at which an entry is due, "" for now."""
+    return str(entry["until"]) if "wait" in entry else "" if entry["now"] else str(entry["at"])
+
+
+def outcome_lines(outcome: Json, told: Container[str] = ()) -> Iterable[str]:
+    """Return what failed, what needs a person, and what is waited for. Failures ``told`` before are not repeated."""
     for hold in outcome["holds"]:
         yield f"HOLD  {hold['subject']}: {hold['why']}"
         yield f"      to do: {hold['remedy']}"
     for failure in dict.fromkeys(outcome["failed"]):
-        yield f"FAILED  {failure}"
-    for wait in outcome["waits"]:
-        yield f"next  {_short(wait['until'])}  {_wait(wait)}"
+        if failure not in told:
+            yield f"FAILED  {failure}"
+    yield from _waits(outcome["waits"])
     yield from _notes(outcome)
     if not (outcome["holds"] or outcome["failed"] or outcome["waits"]):
         yield "Done; nothing is waited for."
+
+
+def _waits(found: Iterable[Json]) -> Iterable[str]:
+    waits = list(found)
+    for wait in waits:
+        again = wait["wait"] == "backoff"
+        yield f"{'again' if again else 'next':<5} {_short(wait['until'])}  {_wait(wait)}"
+    if any(wait["wait"] == "backoff" for wait in waits):
+        yield "again at once: danelaw apply --retry-now"
 
 
 def status_lines(state: Json) -> Iterable[str]:
@@ -50,6 +63,14 @@ def status_lines(state: Json) -> Iterable[str]:
             yield from _deployment(deployment)
         for endpoint in certificate["endpoints"]:
             yield from _endpoint(endpoint)
+    for owed in state["owed"]:
+        yield f"OWED  {owed}; danelaw recover runs it"
+    for due in state["due"]:
+        yield f"due   at the next run: {due['does']}: {due['why']}"
+    for hold in state["holds"]:
+        yield f"HOLD  {hold['subject']}: {hold['why']}"
+        yield f"      to do: {hold['remedy']}"
+    yield from _waits(wait for wait in state["waits"] if wait["wait"] != "renewal")
     yield from _notes(state)
 
 
@@ -85,13 +106,13 @@ def _what(entry: Json) -> str:
         return f"{entry['does']}: {entry['why']}"
     if "hold" in entry:
         return f"HOLD {entry['subject']}: {entry['why']}; to do: {entry['remedy']}"
-    return f"wait until {_short(entry['until'])}: {_wait(entry)}"
+    return _wait(entry) if entry["wait"] == "renewal" else f"until then: {_wait(entry)}"
 
 
 def _wait(wait: Json) -> str:
     named = {
         "renewal": f"renew {wait['subject']}: {wait['why']}",
-        "backoff": f"try again: {wait['why']}",
+        "backoff": str(wait["why"]),
     }
     return named.get(wait["wait"], str(wait["why"]))
 

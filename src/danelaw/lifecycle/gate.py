@@ -37,6 +37,9 @@ from danelaw.model import (
     Unreachable,
 )
 
+HISTORY_HINT = ' (history = "0s" is right where nobody changed the records lately)'
+"""For who waits for what may have stood there."""
+
 FRESH = timedelta(minutes=2)
 """How old the reading "just before" may be."""
 
@@ -369,7 +372,7 @@ def _unknown_before(facts: Facts, desired: Desired, owner: str, now: datetime) -
         return []
     why = (
         f"what stood at {owner} before the first look at {_instant(first)} is unknown, and caches may hold it "
-        f'until then (history = "0s" is right where nobody changed the records lately)'
+        f"until then{HISTORY_HINT if desired.history else ''}"
     )
     return [Blocked("history", owner, why, until)]
 

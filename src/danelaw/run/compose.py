@@ -63,7 +63,11 @@ def opened(
     clock = SystemClock()
     host_id = this_host()
     path = store_path(config.state_dir)
-    store = SqliteStore(path if changes or Path(path).exists() else ":memory:", clock, host_id)
+    try:
+        there = Path(path).exists()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}; danelaw runs as root") from error
+    store = SqliteStore(path if changes or there else ":memory:", clock, host_id)
     connect = {source: parse_host_port(target) for source, target in config.connect.items()}
     dns = AuthoritativeView(config.resolver, config.authoritative, clock)
     authorities: dict[str, AcmeAuthority] = {}

@@ -1,22 +1,48 @@
 """What is managed and how it stands, from what is stored: no look is taken."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
+from danelaw.errors import DanelawError
+from danelaw.lifecycle.components import components, own_facts
 from danelaw.lifecycle.due import current_chain, open_intent, renewal_at
 from danelaw.lifecycle.gate import claims_at, owner_state, unreachable_now
 from danelaw.lifecycle.records import current_key, foreign_records, wanted_records
 from danelaw.lifecycle.rollout import Rollout, rollout
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
-from danelaw.model import CertificateSpec, Desired, Endpoint, Facts
+from danelaw.lifecycle.steps import step
+from danelaw.model import CertificateSpec, Desired, Endpoint, Facts, Hold, Rest, Step, Wait
 from danelaw.run.notes import Note
-from danelaw.run.report import Json, instant, notes_json
+from danelaw.run.recover import is_owed, open_effects
+from danelaw.run.report import Json, hold_json, instant, notes_json, step_json, wait_json
 
 
 def status(desired: Desired, facts: Facts, now: datetime, said: Iterable[Note]) -> Json:
     """Return each certificate: names, key, expiry, next renewal, deployments, endpoints, last proof."""
     certificates = [_certificate(desired, facts, spec, now) for spec in desired.certificates]
-    return {"schema": 1, "certificates": certificates, "notes": notes_json(said)}
+    return {"schema": 1, "certificates": certificates, **_ahead(desired, facts, now), "notes": notes_json(said)}
+
+
+def _ahead(desired: Desired, facts: Facts, now: datetime) -> Json:
+    """Return what the next run would find to do by what is stored, what waits and what holds, and what is owed."""
+    due: list[Step] = []
+    waits: list[Wait] = []
+    holds: list[Hold] = []
+    for part in components(desired):
+        with suppress(DanelawError):  # a defect in a decision: apply says it
+            answer = step(part, own_facts(part, facts), now)
+            if isinstance(answer, Rest):
+                waits.extend(answer.waits)
+                holds.extend(answer.holds)
+            else:
+                due.append(answer)
+    return {
+        "due": [step_json(each) for each in due],
+        "waits": [wait_json(wait) for wait in sorted(waits, key=lambda wait: wait.until)],
+        "holds": [hold_json(hold) for hold in holds],
+        "owed": [f"post_challenge of {effect.subject}" for effect in open_effects(facts) if is_owed(effect)],
+    }
 
 
 def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: datetime) -> Json:

@@ -5,10 +5,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from danelaw.cli.arguments import parser
+from danelaw.cli.session import LOUD
 from danelaw.cli.words import outcome_lines, plan_lines, status_lines
 
 KEY = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
@@ -98,8 +100,30 @@ def test_plan_lines_say_when_what_and_why() -> None:
     hold = {"at": "2026-01-01T00:00:00Z", "now": True, "hold": "h", "subject": "X", "why": "Z", "remedy": "R"}
     lines = list(plan_lines({"plan": [step, wait, hold], "notes": []}))
     assert lines[0].split() == ["now", "publish", "at", "X:", "add", "Y"]
-    assert lines[1].startswith("2026-01-01 00:00:00Z  wait until U: Z")
-    assert lines[2].endswith("HOLD X: Z; to do: R")
+    assert lines[1].endswith("HOLD X: Z; to do: R")
+    assert lines[2] == "U                     until then: Z"
+
+
+def test_a_config_without_a_certificate_is_no_success(tmp_path: Path) -> None:
+    """A truncated file must not stop renewals in silence."""
+    config = tmp_path / "danelaw.toml"
+    config.write_text(f'state_dir = "{tmp_path}/state"\n')
+    for command in ("apply", "plan"):
+        done = danelaw("--config", str(config), "-q", command)
+        assert done.returncode == 2
+        assert b"has no certificate, so nothing is managed" in done.stderr
+    assert danelaw("--config", str(config), "status").returncode == 0
+
+
+def test_a_plan_for_a_name_that_is_not_there_is_bad_usage(tmp_path: Path) -> None:
+    config = tmp_path / "danelaw.toml"
+    config.write_text(
+        f'state_dir = "{tmp_path}/state"\n[acme.x]\ndirectory = "letsencrypt"\nagree_tos = true\n'
+        '[certificate."example.org"]\nnames = ["example.org"]\n'
+    )
+    done = danelaw("--config", str(config), "plan", "exampl.org")
+    assert done.returncode == 2
+    assert b"the config has example.org" in done.stderr
 
 
 def test_an_empty_plan_says_so() -> None:
@@ -122,8 +146,20 @@ def test_outcome_lines_name_holds_with_what_to_do() -> None:
     ]
 
 
+def test_what_was_told_when_it_failed_is_not_told_again() -> None:
+    outcome = {"holds": [], "failed": ["F", "G"], "waits": [], "notes": []}
+    assert list(outcome_lines(outcome, {"F"})) == ["FAILED  G"]
+
+
+def test_a_back_off_is_loud_and_says_the_way_past_it() -> None:
+    wait = {"wait": "backoff", "subject": "S", "why": "it was refused", "until": "2026-01-01T00:00:00Z"}
+    lines = list(outcome_lines({"holds": [], "failed": [], "waits": [wait], "notes": []}))
+    assert lines == ["again 2026-01-01 00:00:00Z  it was refused", "again at once: danelaw apply --retry-now"]
+    assert all(line.startswith(LOUD) for line in lines)
+
+
 def test_status_lines_of_a_certificate_without_anything() -> None:
-    state = {
+    state: dict[str, Any] = {
         "certificates": [
             {
                 "name": "n",
@@ -135,11 +171,22 @@ def test_status_lines_of_a_certificate_without_anything() -> None:
                 "endpoints": [],
             }
         ],
+        "due": [],
+        "waits": [],
+        "holds": [],
+        "owed": [],
         "notes": [],
     }
-    assert list(status_lines(state)) == [
-        "n: a, b",
-        "  key          none yet",
-        "  certificate  none yet",
-        "  renewal      due",
+    lines = ["n: a, b", "  key          none yet", "  certificate  none yet", "  renewal      due"]
+    assert list(status_lines(state)) == lines
+    state["due"] = [{"does": "D", "why": "W"}]
+    state["holds"] = [{"hold": "h", "subject": "S", "why": "W", "remedy": "R"}]
+    state["owed"] = ["post_challenge of n"]
+    state["waits"] = [{"wait": "cached", "subject": "S", "why": "C", "until": "2026-01-01T00:00:00Z"}]
+    assert list(status_lines(state))[4:] == [
+        "OWED  post_challenge of n; danelaw recover runs it",
+        "due   at the next run: D: W",
+        "HOLD  S: W",
+        "      to do: R",
+        "next  2026-01-01 00:00:00Z  C",
     ]

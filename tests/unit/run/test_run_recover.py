@@ -8,6 +8,7 @@ from danelaw.errors import Refused
 from danelaw.model import EffectOutcome, OrderState, Solver, TlsaRecord
 from danelaw.run.notes import address_notes
 from danelaw.run.obtain import WINDOW
+from danelaw.run.report import Json
 from danelaw.run.runner import apply, run_recover
 from danelaw.run.status import status
 from fakes.run_world import HOST, NAME, SMTP, START, STOP, MailWorld
@@ -142,15 +143,28 @@ def test_status_shows_a_failure_until_it_is_mended() -> None:
     world.host.failing = {reload}
     apply(world.desired, world.rings)
 
+    def shown() -> Json:
+        return status(world.desired, world.store.snapshot(), world.clock.now(), ())
+
     def failure() -> object:
-        shown = status(world.desired, world.store.snapshot(), world.clock.now(), ())
-        return shown["certificates"][0]["deployments"][0]["failure"]
+        return shown()["certificates"][0]["deployments"][0]["failure"]
 
     assert failure()
+    assert any(wait["wait"] == "backoff" for wait in shown()["waits"])
     world.host.failing = set()
     world.clock.instant = world.clock.instant.replace(hour=20)
     assert apply(world.desired, world.rings).exit_status == 0
     assert failure() is None
+    assert not any(wait["wait"] == "backoff" for wait in shown()["waits"])
+    assert not (shown()["due"] or shown()["holds"] or shown()["owed"])
+
+
+def test_status_says_what_is_owed() -> None:
+    world = MailWorld()
+    world.store.begin(WINDOW, world.desired.certificates[0].name, "{}", world.clock.now())
+    shown = status(world.desired, world.store.snapshot(), world.clock.now(), ())
+    assert shown["owed"] == [f"post_challenge of {world.desired.certificates[0].name}"]
+    assert shown["due"]
 
 
 def test_unsigned_addresses_are_noted() -> None:
