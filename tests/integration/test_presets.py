@@ -125,3 +125,71 @@ def test_what_would_break_something_is_refused_with_what_to_set(shared: World, t
     assert refused.status == STATUS_BAD_CONFIG
     assert "deploy[0].services[0]: found /etc/ssl/certs/ssl-cert-snakeoil.pem in smtpd_tls_chain_files" in refused.err
     assert site.danelaw("plan").status == 0
+
+
+def test_rsa_beside_ecdsa_by_presets_alone(shared: World, tmp_path: Path) -> None:
+    """The second certificate's files stand empty, named in the services' configuration, until danelaw fills them."""
+    postfix, dovecot = shared.postfix, shared.dovecot
+    rsa, alt, alt_key = postfix.config_dir / "rsa.pem", *(dovecot.config.with_name(f"alt.{x}") for x in ("pem", "key"))
+    config = dovecot.config.read_text()
+    site = preset_site(shared, tmp_path, 'services = ["postfix"]', 'services = ["dovecot"]')
+    try:
+        for path in rsa, alt, alt_key:
+            path.touch(0o600)
+        dovecot.config.write_text(
+            f"{config}\nssl_alt_cert = </etc/dovecot/alt.pem\nssl_alt_key = </etc/dovecot/alt.key\n"
+        )
+        postconf("-e", f"smtpd_tls_chain_files = {postfix.combined}, {rsa}")
+        for argv in postfix.reload, dovecot.reload:
+            subprocess.run(argv, check=True, capture_output=True)
+        with site.config.open("a") as file:
+            file.write(SECOND.format(host=HOST, webroot=shared.apache.webroot))
+        outcome = site.json("apply", "--wait")
+        assert (outcome["failed"], outcome["holds"]) == ([], [])
+        for port in (*POSTFIX_PORTS, *DOVECOT_PORTS):
+            kinds = {kind: leaf_of_kind(port, kind) for kind in ("RSA", "ECDSA")}
+            assert kinds["RSA"] != kinds["ECDSA"]
+        assert len(site.world.dig(f"_25._tcp.{HOST}", "TLSA", "+short", server=layout.NS1).splitlines()) == 2
+        again = site.json("apply", "--force-renewal", "--wait")
+        assert (again["failed"], again["holds"]) == ([], [])
+        assert [step["step"] for step in again["steps"]].count("reload") == 2  # one a service, for both certificates
+    finally:
+        dovecot.config.write_text(config)
+        postconf("-e", f"smtpd_tls_chain_files = {postfix.combined}")
+        for argv in postfix.reload, dovecot.reload:
+            subprocess.run(argv, check=True, capture_output=True)
+
+
+HOST = f"mail.{layout.DOMAIN}"
+SECOND = """
+[certificate.second]
+names = ["{host}"]
+key_type = "rsa2048"
+http01 = {{ webroot = "{webroot}" }}
+[[certificate.second.tlsa]]
+hosts = ["{host}"]
+ports = [25]
+dns = "home"
+ttl = 1
+prune = true
+[[certificate.second.deploy]]
+services = ["postfix"]
+[[certificate.second.deploy]]
+services = ["dovecot"]
+"""
+
+
+def leaf_of_kind(port: int, kind: str) -> str:
+    """Return the leaf that openssl is shown at a port of the mail host where it can verify one kind alone."""
+    starttls = {
+        25: ["-starttls", "smtp"],
+        587: ["-starttls", "smtp"],
+        143: ["-starttls", "imap"],
+        110: ["-starttls", "pop3"],
+    }
+    sigalgs = {"RSA": "rsa_pss_rsae_sha256", "ECDSA": "ecdsa_secp256r1_sha256"}[kind]
+    argv = ["openssl", "s_client", "-connect", f"{layout.MAIL[0]}:{port}", "-sigalgs", sigalgs, *starttls.get(port, [])]
+    done = subprocess.run(argv, input="QUIT\n", capture_output=True, text=True, check=False, timeout=20)
+    found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", done.stdout, re.DOTALL)
+    assert found, done.stderr
+    return found[0]
