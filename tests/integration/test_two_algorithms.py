@@ -4,9 +4,8 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,15 +13,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from danelaw.config import load
-from danelaw.model import Endpoint
-from danelaw.run.compose import opened
-from danelaw.run.rings import Outcome
-from danelaw.run.runner import Options, apply
 from demo.verdicts import posttls_finger
 from scenario import Site
 from scenario.endstate import records_at, spki_of_leaf
-from scenario.mailhost import MailHost, kinds, sequence
+from scenario.mailhost import kinds
 from scenario.site import WWW
 from scenario.watcher import Watcher
 from world import ServiceName, World, layout
@@ -225,45 +219,3 @@ def test_two_renewals_of_one_run_reload_each_service_once(site: Both) -> None:
     for algorithm in ALGORITHMS:
         assert leaf(*PORTS[0], algorithm) != old[algorithm]
         assert len({leaf(*place, algorithm) for place in PORTS}) == 1
-
-
-# --- an endpoint that nobody claims ----------------------------------------------------------------------------------
-
-
-def watching(host: MailHost) -> Outcome:
-    """Run `apply` with port 465 watched, as a preset would have it."""
-    with opened(load(str(host.config)), lambda _: None) as world:
-        (spec,) = world.config.desired.certificates
-        (deployment,) = spec.deployments
-        watched = replace(deployment, watched=(Endpoint(host.host, 465, "smtps"),))
-        desired = replace(world.config.desired, certificates=(replace(spec, deployments=(watched,)),))
-        return apply(desired, world.rings, Options(wait=True))
-
-
-def test_records_at_a_port_that_nobody_claims_hold_a_chain_that_they_refuse(
-    mailhost: Callable[..., MailHost],
-) -> None:
-    host = mailhost()
-    initial = host.world.initial
-    host.publish(initial.tlsa(1))
-    host.publish(initial.tlsa(0), port=465)
-    outcome = watching(host)
-    assert "activate" not in sequence(outcome)
-    hold = next(hold for hold in outcome.rest.holds if hold.code == "unclaimed")
-    assert host.owner_of(465) in hold.why
-    assert outcome.exit_status == 1
-    assert host.presented(465).leaf == initial.leaf
-    # A person removes them: once no cache can have them any more, it goes live.
-    host.publish(port=465)
-    assert "activate" in sequence(watching(host))
-    assert host.presented(465).leaf != initial.leaf
-
-
-def test_records_there_that_match_it_hold_nothing(mailhost: Callable[..., MailHost]) -> None:
-    host = mailhost()
-    host.publish(host.world.initial.tlsa(1))
-    host.publish(host.world.initial.tlsa(1), port=465)
-    outcome = watching(host)
-    assert "activate" in sequence(outcome)
-    assert outcome.rest.holds == ()
-    assert host.presented(465).leaf != host.world.initial.leaf
