@@ -12,7 +12,7 @@ import pytest
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw.model import AppProtocol, Endpoint, KeyAlgorithm, ProbeRequest, ProbeResult
 from danelaw.probe import Handshakes
-from danelaw.probe.handshakes import MAX_OPEN, _chain
+from danelaw.probe.handshakes import GATE, MAX_OPEN, _chain
 from danelaw.probe.tls import HandshakeFailed
 from fakes.peers import Peer, shake_hands
 from fakes.running_clock import RunningClock
@@ -237,7 +237,7 @@ def test_nobody_shakes_hands_while_another_is_not_ready(serving: Callable[..., s
         if number == 3:
             speak_smtp(stream, b"")
             others_ready.wait(10)
-            peer.over.wait(0.3)  # time for wrong code to go wrong in
+            peer.over.wait(0.1)  # time for wrong code to go wrong in
             last_ready.set()
             stream.sendall(b"220 go\r\n")
         else:
@@ -252,6 +252,25 @@ def test_nobody_shakes_hands_while_another_is_not_ready(serving: Callable[..., s
         result = probe(peer.address, "smtp", handshakes=4)
     assert (result.problem, len(result.chains)) == (None, 4)
     assert too_early == []
+
+
+def test_who_waits_for_another_to_end_does_not_hold_all_up(serving: Callable[..., ssl.SSLContext]) -> None:
+    """Postfix, just reloaded, greets one only when another is over: so the others do not wait for it to the end."""
+    context, freed = serving(ECDSA), threading.Event()
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if number == 3:
+            freed.wait(60)
+        speak_smtp(stream)
+        shake_hands(stream, context)
+        freed.set()
+
+    began = time.monotonic()
+    with Peer(talk) as peer:
+        request = ProbeRequest(Endpoint(HOST, 25, "smtp"), "192.0.2.1", peer.address, None, 4)
+        (result,) = Handshakes(RunningClock(), timeout=60).probe([request])
+    assert (result.problem, len(result.chains)) == (None, 4)
+    assert time.monotonic() - began < GATE * 60
 
 
 def test_only_so_many_connections_are_open_at_once() -> None:

@@ -29,6 +29,12 @@ MAX_OPEN = 64
 GATE = 0.8
 """The part of the timeout after which those that are ready no longer wait for the others (greet delays last 6 s)."""
 
+STALLED = 1.0
+"""Seconds without another connection getting ready, after which those that are ready go on.
+
+Postfix, just reloaded, now and then lets one connection wait until another one ends; and ours wait for each other.
+"""
+
 PAUSE = timedelta(milliseconds=200)
 """What a server gets to notice that our connections are over."""
 
@@ -67,10 +73,14 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Group:
-    """The connections of one request. ``gate_at`` and ``deadline`` are seconds since boot."""
+    """The connections of one request. ``gate_at`` and ``deadline`` are seconds since boot.
+
+    ``ready`` is how many were ready at the gate when last counted.
+    """
 
     request: ProbeRequest
     gate_at: float = 0.0
+    ready: int = 0
     deadline: float = 0.0
     attempts: list[_Attempt] = field(default_factory=list)
     problem: str | None = None  # before there was any connection
@@ -220,6 +230,9 @@ class Handshakes:
         now = self._seconds()
         for group in active:
             ready = [attempt for attempt in group.running if attempt.awaits == _GATE]
+            if len(ready) > group.ready:
+                latest = group.deadline - (1 - GATE) * self._timeout
+                group.ready, group.gate_at = len(ready), min(latest, now + STALLED)
             if ready and (len(ready) == len(group.running) or now >= group.gate_at):
                 for attempt in ready:
                     _advance(attempt, selector)

@@ -21,6 +21,9 @@ ROUNDS = 2
 PATIENCE = timedelta(seconds=20)
 """How long a daemon may take to settle after its reload."""
 PAUSE = timedelta(milliseconds=300)
+BREATH = timedelta(milliseconds=100)
+"""What a daemon gets between its reload and the first handshake. Nothing depends on it but time: a reload is a signal,
+and whoever connects in the same instant waits a second at a worker of Postfix that is about to end."""
 
 
 def prove(
@@ -31,6 +34,7 @@ def prove(
     Returns the facts of the last round, the evidence, and the failure in words (None: proven). ``chain`` None (what
     stood there before us and cannot be read) asks only that every handshake succeeds.
     """
+    rings.clock.sleep_until(rings.clock.now() + BREATH)
     started = rings.clock.now()
     while (asked := _requests(desired, rings, deployment, chain)).problem:
         now = rings.clock.now()
