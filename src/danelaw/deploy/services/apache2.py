@@ -82,16 +82,7 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
             f"an Apache whose TLS virtual hosts have none of the certificate's names ({shown})",
             f"ServerName or ServerAlias of a <VirtualHost *:443> with SSLEngine on; or {_BY_HAND}",
         )
-    files: tuple[FileSpec, ...] = ()
-    unclear = []
-    try:
-        files, settings = _files(ours, algorithm)
-        if not has_files:
-            refusals.check_paths(ask, settings)
-    except Unsuited as unsuited:
-        if not has_files:
-            raise
-        unclear = [f"{unsuited.found}, and what it reads is not known"]
+    files, unclear = refusals.read_or_why(ask, lambda: _files(ours, algorithm), has_files=has_files)
     paths = {spec.path for spec in files}
     hosts = tuple(dict.fromkeys(name for host in ours for name in served[id(host)] or ()))
     ports: list[tuple[int, AppProtocol]] = [

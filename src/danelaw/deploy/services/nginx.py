@@ -64,15 +64,8 @@ def survey(ask: Ask, names: Sequence[str], algorithm: KeyAlgorithm, *, has_files
         )
     hosts = tuple(dict.fromkeys(host for _, host, _ in answering if host))
     ports, warnings = _ports(answering, listening, hosts)
-    files: tuple[FileSpec, ...] = ()
-    try:
-        files, settings = _files(ours, algorithm)
-        if not has_files:
-            refusals.check_paths(ask, settings)
-    except Unsuited as unsuited:
-        if not has_files:
-            raise
-        warnings.append(f"{unsuited.found}, and what it reads is not known")
+    files, unclear = refusals.read_or_why(ask, lambda: _files(ours, algorithm), has_files=has_files)
+    warnings += unclear
     paths = {spec.path for spec in files}
     warnings += [
         f"{server} reads {shared[0]} too, and the certificate has none of its names"

@@ -7,7 +7,7 @@ Each refusal says what was found, in which setting, and what to set in its place
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -86,6 +86,24 @@ def check_path(ask: Ask, path: str, setting: str) -> None:
     package = owner_package(ask, path)
     if package:
         raise Unsuited(f"{path} in {setting}, which belongs to the package {package}", expected)
+
+
+def read_or_why(
+    ask: Ask, read: Callable[[], tuple[tuple[FileSpec, ...], list[tuple[str, str]]]], *, has_files: bool
+) -> tuple[tuple[FileSpec, ...], list[str]]:
+    """Return what a service reads, its paths checked, and warnings.
+
+    Where the config gives the files (``has_files``) nothing is refused: what is not clear is a warning.
+    """
+    try:
+        files, settings = read()
+        if not has_files:
+            check_paths(ask, settings)
+    except Unsuited as unsuited:
+        if not has_files:
+            raise
+        return (), [f"{unsuited.found}, and what it reads is not known"]
+    return files, []
 
 
 def key_algorithms(path: str) -> tuple[KeyAlgorithm, ...]:
