@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-AppProtocol = Literal["smtp", "smtps", "imap", "imaps", "pop3", "pop3s", "https", "tls"]
-"""How TLS starts at an endpoint: ``smtp``, ``imap`` and ``pop3`` by STARTTLS, the others at once."""
+AppProtocol = Literal["smtp", "smtps", "imap", "imaps", "pop3", "pop3s", "https", "tls", "xmpp-client", "xmpp-server"]
+"""How TLS starts at an endpoint: ``smtp``, ``imap``, ``pop3`` and XMPP's two by STARTTLS, the others at once."""
 
 KeyAlgorithm = Literal["rsa", "ecdsa"]
 KeyType = Literal["p256", "p384", "rsa2048", "rsa3072", "rsa4096"]
