@@ -7,7 +7,7 @@ count as two names. An address is written as `ipaddress` writes it (RFC 5952). E
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Literal
 
 DefaultProtocol = Literal["smtp", "smtps", "imap", "imaps", "pop3", "pop3s", "https"]
@@ -21,6 +21,9 @@ MAX_LABEL = 63
 _LDH = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _SERVICE_LABEL = re.compile(r"_[a-z0-9_-]+")
 _DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})  # UTS 46 section 2.3: these are dots as well
+
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+"""IPv4 addresses as IPv6-only hosts reach them (RFC 6052 section 2.1, RFC 8215)."""
 
 _PROTOCOLS: dict[int, DefaultProtocol] = {
     25: "smtp",
@@ -79,6 +82,29 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text  # a zone means something on one host only, and may hold any character
+
+
+def is_public_address(text: str) -> bool:
+    """Return whether text is an address that anybody on the Internet may be sent to.
+
+    Private, loopback, link-local, shared, multicast and reserved ones are not (RFC 6890), nor is an IPv6 address that
+    only wraps an IPv4 one that is not (mapped, NAT64, 6to4, Teredo: what is really reached is the address inside).
+    """
+    if not is_address(text):
+        return False
+    address = ip_address(text)
+    if isinstance(address, IPv4Address):
+        return address.is_global and not address.is_multicast
+    inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _NAT64):
+        inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    if any(each is not None and not is_public_address(str(each)) for each in inner):
+        return False
+    if address.ipv4_mapped is not None:
+        return True
+    return (address.is_global or any(address in network for network in _NAT64)) and not (
+        address.is_multicast or address.is_site_local
+    )
 
 
 def canonical_address(text: str) -> str:

@@ -13,6 +13,7 @@ from danelaw.names import (
     fold_names,
     format_host_port,
     is_address,
+    is_public_address,
     parse_host_port,
 )
 
@@ -172,3 +173,38 @@ def test_covers() -> None:
 def test_ascii_names_need_no_idna_tables() -> None:
     code = "import sys; from danelaw.names import a_label; a_label('mail.example.org'); sys.exit('idna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("address", ["192.0.3.1", "9.9.9.9", "2620:fe::fe", "64:ff9b::909:909", "::ffff:9.9.9.9"])
+def test_a_public_address(address: str) -> None:
+    assert is_public_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "127.0.0.1",
+            "127.25.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+        ),
+        *("192.0.2.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1"),
+        *("::", "::1", "fe80::1", "fd00::1", "fec0::1", "ff02::1", "2001:db8::1", "100::1"),
+        *(
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::a00:1",
+            "2002:7f00:1::",
+            "2002:a00:1::",
+        ),
+        *("2001:0:7f00:1::", "mail.example.org", "", "fe80::1%eth0", "127.1"),
+    ],
+)
+def test_an_address_that_is_not_public(address: str) -> None:
+    assert not is_public_address(address)
