@@ -7,7 +7,7 @@ octets are, `parse` returns a `Message` or raises `Malformed`, nothing else.
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -72,7 +72,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A parsed message. A truncated one (``tc``) has no records: what is left of them proves nothing."""
+    """A parsed message. A truncated one (``tc``) has no records: what is left of them proves nothing.
+
+    ``octets`` is all of it as it came: names in record data may point back into it.
+    """
 
     id: int
     flags: int
@@ -81,6 +84,7 @@ class Message:
     answer: tuple[Record, ...] = ()
     authority: tuple[Record, ...] = ()
     additional: tuple[Record, ...] = ()
+    octets: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def is_response(self) -> bool:
@@ -266,7 +270,7 @@ def _parse(wire: bytes) -> Message:
     for rr in additional:
         if rr.rrtype == OPT:  # RFC 6891 section 6.1.3: the upper eight bits of the RCODE
             code |= (rr.ttl >> 24) << 4
-    return Message(ident, flags, rcode_name(code), question, answer, authority, additional)
+    return Message(ident, flags, rcode_name(code), question, answer, authority, additional, wire)
 
 
 def _record(reader: Reader) -> Record:
