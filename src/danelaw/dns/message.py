@@ -18,7 +18,8 @@ from danelaw.model import TlsaRecord
 
 Name = dns.name.Name
 
-A, NS, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, DNSKEY, TLSA, TSIG = 1, 2, 5, 6, 28, 39, 41, 46, 48, 52, 250
+A, NS, CNAME, SOA, MX, TXT, AAAA, SRV, DNAME, OPT, RRSIG = 1, 2, 5, 6, 15, 16, 28, 33, 39, 41, 46
+DNSKEY, NSEC3, TLSA, TSIG = 48, 50, 52, 250
 IN, CLASS_NONE, CLASS_ANY = 1, 254, 255
 
 QR, AA, TC, RD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0010
@@ -38,6 +39,9 @@ _RCODES = {
     10: "NOTZONE",
     16: "BADVERS",
 }
+_NAME_AT = {NS: 0, CNAME: 0, SOA: 0, DNAME: 0, MX: 2, SRV: 6}
+"""Where in the data of a record the name stands that we read (RFC 1035 section 3.3, RFC 2782, RFC 6672)."""
+
 _UDP_PAYLOAD = 1232  # fits every path without fragments; what is longer comes by TCP
 
 
@@ -47,8 +51,9 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One resource record. ``target`` is the name in CNAME, DNAME and NS data and the MNAME of SOA data.
+    """One resource record. ``target`` is the name in CNAME, DNAME, NS, MX and SRV data and the MNAME of SOA data.
 
+    It is None where there is none that can be read.
     ``ttl`` is in seconds, a week where its top bit was set (RFC 8767 section 4). ``offset`` is where the record starts.
     """
 
@@ -279,14 +284,16 @@ def _record(reader: Reader) -> Record:
     rrtype, rrclass, ttl, length = reader.numbers("!HHIH")
     start = reader.at
     rdata = reader.octets(length)
-    target = _name_in(reader.wire, start, length) if rrtype in (NS, CNAME, SOA, DNAME) else None
+    target = _name_in(reader.wire, start, length, rrtype) if rrtype in _NAME_AT else None
     return Record(name, rrtype, rrclass, ttl if rrtype == OPT else _ttl(ttl), rdata, target, offset)
 
 
-def _name_in(wire: bytes, start: int, length: int) -> Name | None:
-    """Return the name at the start of record data, which may point back into the message; None if there is none."""
+def _name_in(wire: bytes, start: int, length: int, rrtype: int) -> Name | None:
+    """Return the name in record data, which may point back into the message; None if there is none."""
+    before = _NAME_AT[rrtype]
     try:
-        name, used = dns.name.from_wire(wire, start)
+        name, used = dns.name.from_wire(wire, start + before)
     except dns.exception.DNSException:
         return None
-    return name if used <= length else None
+    used += before
+    return name if used == length or (rrtype == SOA and used < length) else None
