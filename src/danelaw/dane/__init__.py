@@ -10,6 +10,7 @@ must know that *every* combination of the three has a record that matches (`cove
 a sender understands. A record that does not match is an answer here, never an error.
 """
 
+from danelaw.dane.evidence import verify
 from danelaw.dane.matching import accepts, covers, matches, name_matches
 from danelaw.dane.tlsa import (
     generic,
@@ -32,5 +33,6 @@ __all__ = [
     "tlsa_record",
     "trust_anchors",
     "usable",
+    "verify",
     "zone_line",
 ]

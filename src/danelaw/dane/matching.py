@@ -31,7 +31,7 @@ def matches(record: TlsaRecord, chain: Chain, names: Sequence[str] = (), now: da
         return association(leaf, record.matching_type) == record.data
     if record.usage not in {0, 2}:
         return False
-    if names and not any(name_matches(name, chain.names) for name in names):
+    if names and not fits(chain, names):
         return False
     return _pins_an_issuer(record, chain, now)
 
@@ -61,16 +61,35 @@ def accepts(
     With digest agility (RFC 7671 section 9): of one usage and selector only the strongest digest present counts, beside
     full data. False too where no record is usable; what a sender does then is another question (RFC 7672 section 2.2).
     """
-    records = [record for record in rdatas if usable(record, smtp=smtp)]
+    return any(matches(record, chain, names, now) for record in counting(rdatas, smtp=smtp))
+
+
+def counting(rdatas: Iterable[TlsaRecord], *, smtp: bool, agility: bool = True) -> tuple[TlsaRecord, ...]:
+    """Return the usable records that a client looks at, in order.
+
+    Of one usage and selector only those of the strongest digest present, beside full data (RFC 7671 section 9);
+    without ``agility`` all.
+    """
+    records = tuple(record for record in rdatas if usable(record, smtp=smtp))
+    if not agility:
+        return records
     strongest: dict[tuple[int, int], int] = {}
     for record in records:
         key = (record.usage, record.selector)
         strongest[key] = max(strongest.get(key, 0), _STRENGTH.get(record.matching_type, 0))
-    return any(
-        matches(record, chain, names, now)
+    return tuple(
+        record
         for record in records
         if record.matching_type == 0 or _STRENGTH[record.matching_type] == strongest[record.usage, record.selector]
     )
+
+
+def fits(chain: Chain, names: Sequence[str]) -> bool:
+    """Return whether the leaf is for a TLS server that has one of the names (RFC 7672 section 3.2.2).
+
+    A leaf that says what it is for says that it is for TLS servers (RFC 5280 section 4.2.1.12).
+    """
+    return any(name_matches(name, chain.names) for name in names) and pki.serves_tls(chain.leaf_der)
 
 
 def name_matches(reference: str, presented: Sequence[str]) -> bool:
@@ -87,24 +106,25 @@ def name_matches(reference: str, presented: Sequence[str]) -> bool:
 
 def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> bool:
     """Return whether the chain leads up to a CA certificate that the record pins (RFC 7671 section 5.2)."""
-    pinned = any(_selects(record, certificate_der) for certificate_der in chain.certificates_der[1:])
+    pinned = any(selects(record, certificate_der) for certificate_der in chain.certificates_der[1:])
     if not pinned and record.matching_type != 0:
         return False  # the common miss, without a look at any signature
     candidates = chain.certificates_der
     if record.matching_type == 0 and record.selector == 0:
         candidates = (*candidates, record.data)  # RFC 7671 section 5.2.2: the TA may stand in DNS alone
     issuers = pki.issuers(candidates, chain.names, now)
-    if any(_selects(record, certificate_der) for certificate_der in issuers):
+    if any(selects(record, certificate_der) for certificate_der in issuers):
         return True
-    if record.matching_type == 0 and record.selector == 1:
-        # RFC 7671 section 5.2.3: a bare key that signed the topmost certificate, which has not expired.
-        top = issuers[-1] if issuers else chain.leaf_der
-        return pki.is_valid_at(top, now) and pki.is_signed_by(top, record.data)
+    if record.matching_type == 0 and record.selector == 1 and pki.is_valid_at(chain.leaf_der, now):
+        # RFC 7671 section 5.2.3: a bare key that signed the topmost certificate, which has not expired. Which one is
+        # the topmost is not asked: what the key signed below it would have a certificate of that key above it.
+        return any(pki.is_signed_by(one, record.data) for one in (chain.leaf_der, *issuers))
     return False
 
 
-def _selects(record: TlsaRecord, certificate_der: bytes) -> bool:
+def selects(record: TlsaRecord, certificate_der: bytes) -> bool:
+    """Return whether a record's data is that of a certificate (RFC 6698 section 2.1), whatever its usage."""
     try:
         return association(select(certificate_der, record.selector), record.matching_type) == record.data
-    except InputError:
-        return False  # something presented beside the leaf that is no certificate
+    except (InputError, ValueError):
+        return False  # unknown parameters, or something presented beside the leaf that is no certificate

@@ -24,7 +24,7 @@ from danelaw.pki.csr import (
     requested_names,
 )
 from danelaw.pki.keys import check_public_key, load_public_key, spki_of_csr, spki_of_public_key
-from danelaw.pki.path import is_ca, is_issued_by, is_signed_by, is_valid_at, issuers
+from danelaw.pki.path import climb, is_ca, is_issued_by, is_signed_by, is_valid_at, issuers, serves_tls, validity
 from danelaw.pki.private import MAX_PASSWORD_BYTES, Opened, open_private_key, password_line, what_is_found
 from danelaw.pki.source import EncryptedKey, Source, load_source, load_sources
 
@@ -39,6 +39,7 @@ __all__ = [
     "chain_from_der",
     "chain_pem",
     "check_public_key",
+    "climb",
     "csr_builder",
     "csr_names",
     "csr_subject",
@@ -57,9 +58,11 @@ __all__ = [
     "password_line",
     "read_csr",
     "requested_names",
+    "serves_tls",
     "spki_of_certificate",
     "spki_of_csr",
     "spki_of_public_key",
     "subject_text",
+    "validity",
     "what_is_found",
 ]

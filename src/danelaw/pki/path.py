@@ -4,6 +4,7 @@ Nothing here trusts anything: a caller compares what was reached with the TLSA r
 any order and hold strangers, as TLS 1.3 allows (RFC 8446 section 4.4.2). Weak digests and revocation are not judged.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,10 +13,14 @@ from typing import NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from danelaw.errors import InputError
 from danelaw.pki.chain import load
 from danelaw.pki.keys import load_public_key
+
+MAX_SIGNATURES = 100
+"""How many a climb verifies: an honest chain has a handful, a hostile one could ask for thousands."""
 
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
@@ -30,6 +35,7 @@ class _Authority(NamedTuple):
     excluded: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    serves_tls: bool
 
 
 _YEAR_ONE = datetime.min.replace(tzinfo=UTC)
@@ -41,37 +47,66 @@ _NO_AUTHORITY = _Authority(
     excluded=(),
     not_before=_YEAR_ONE,
     not_after=_YEAR_ONE,
+    serves_tls=False,
 )
 
 
 def issuers(
     certificates_der: Sequence[bytes], names: Sequence[str] = (), now: datetime | None = None
 ) -> tuple[bytes, ...]:
-    """Return the CA certificates that the first one chains up to among the others, the nearest first.
+    """Return the CA certificates that the first one chains up to among the others, the nearest first: see `climb`."""
+    return tuple(climb(certificates_der[0], certificates_der[1:], names, now))
+
+
+def climb(
+    start_der: bytes,
+    candidates_der: Sequence[bytes],
+    names: Sequence[str] = (),
+    now: datetime | None = None,
+    *,
+    below: int = 0,
+) -> dict[bytes, int]:
+    """Return the CA certificates among the candidates that one certificate chains up to, the nearest first.
 
     Each step is a signature by a CA whose path length (RFC 5280 section 4.2.1.9) and, for the leaf's DNS ``names``,
-    name constraints (4.2.1.10) allow it; where ``now`` is given, all are valid then, the leaf included. That asks of an
-    intermediate pinned as trust anchor more than OpenSSL does, which skips the dates of the topmost certificate unless
+    name constraints (4.2.1.10) allow it; where ``now`` is given, all are valid then, the first included. That asks more
+    of an intermediate pinned as trust anchor than OpenSSL does, which skips the dates of the topmost certificate unless
     it is self-signed: other clients look at them.
+
+    The values say how many CA certificates that count for a path length stand at or below each, on the way that has
+    fewest; ``below`` is that number for the first, so that a climb can go on where another passed.
     """
-    leaf_der = certificates_der[0]
-    if not _valid(_authority(leaf_der), now):
-        return ()
-    reached: list[bytes] = []
-    steps = [(leaf_der, 0)]  # a certificate, and how many CA certificates that count stand at or below it
-    for certificate_der, below in steps:
-        for candidate in certificates_der[1:]:
-            if candidate == leaf_der or candidate in reached:
+    reached: dict[bytes, int] = {}
+    if not _valid(_authority(start_der), now):
+        return reached
+    # In order of the count, so that each is reached first on the way that has fewest: whatever ways there are, each
+    # certificate is looked at from each other once.
+    steps = deque([(start_der, below)])
+    signatures = MAX_SIGNATURES
+    while steps:
+        certificate_der, count = steps.popleft()
+        for candidate in candidates_der:
+            if candidate == start_der or candidate in reached or not _names_agree(certificate_der, candidate):
                 continue
             authority = _authority(candidate)
-            if (
-                _may_issue(authority, below, names)
-                and _valid(authority, now)
-                and is_issued_by(certificate_der, candidate)
-            ):
-                reached.append(candidate)
-                steps.append((candidate, below + (not authority.self_issued)))
-    return tuple(reached)
+            if not _may_issue(authority, count, names) or not _valid(authority, now):
+                continue
+            if not signatures:
+                return reached
+            signatures -= 1
+            if is_issued_by(certificate_der, candidate):
+                reached[candidate] = count + (not authority.self_issued)
+                (steps.appendleft if authority.self_issued else steps.append)((candidate, reached[candidate]))
+    return reached
+
+
+@lru_cache(maxsize=4096)
+def _names_agree(certificate_der: bytes, issuer_der: bytes) -> bool:
+    certificate, issuer = load(certificate_der), load(issuer_der)
+    try:
+        return certificate is not None and issuer is not None and certificate.issuer == issuer.subject
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=1024)
@@ -115,6 +150,17 @@ def is_ca(certificate_der: bytes) -> bool:
     return _authority(certificate_der).is_ca
 
 
+def serves_tls(certificate_der: bytes) -> bool:
+    """Return whether a certificate is for TLS servers, as one is that does not say (RFC 5280 section 4.2.1.12)."""
+    return _authority(certificate_der).serves_tls
+
+
+def validity(certificate_der: bytes) -> tuple[datetime, datetime] | None:
+    """Return a certificate's dates, first and last (RFC 5280 section 4.1.2.5); None where it cannot be read."""
+    authority = _authority(certificate_der)
+    return None if authority is _NO_AUTHORITY else (authority.not_before, authority.not_after)
+
+
 def is_valid_at(certificate_der: bytes, now: datetime | None) -> bool:
     """Return whether a certificate's dates include ``now`` (RFC 5280 section 4.1.2.5); None asks nothing."""
     return _valid(_authority(certificate_der), now)
@@ -125,7 +171,9 @@ def _valid(authority: _Authority, now: datetime | None) -> bool:
 
 
 def _may_issue(authority: _Authority, below: int, names: Sequence[str]) -> bool:
-    if not authority.is_ca or (authority.path_length is not None and below > authority.path_length):
+    if not (authority.is_ca and authority.serves_tls):
+        return False
+    if authority.path_length is not None and below > authority.path_length:
         return False
     if authority.permitted is None and not authority.excluded:
         return True
@@ -150,6 +198,7 @@ def _authority(certificate_der: bytes) -> _Authority:
         constraints = _extension(certificate, x509.BasicConstraints)
         usage = _extension(certificate, x509.KeyUsage)
         named = _extension(certificate, x509.NameConstraints)
+        purposes = _extension(certificate, x509.ExtendedKeyUsage)
         # Roots older than X.509 version 3 have no extensions; OpenSSL lets them issue where they are self-signed.
         old_root = certificate.version is x509.Version.v1 and self_issued
         permitted = named.permitted_subtrees if named else None
@@ -162,6 +211,7 @@ def _authority(certificate_der: bytes) -> _Authority:
             excluded=_dns_bases(excluded),
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
+            serves_tls=purposes is None or ExtendedKeyUsageOID.SERVER_AUTH in purposes,
         )
     except (ValueError, UnsupportedAlgorithm):
         return _NO_AUTHORITY

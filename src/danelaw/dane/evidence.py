@@ -1,0 +1,202 @@
+"""Each record held against one chain, with the reason where it does not match: for people, and for what senders do.
+
+Whether a record matches is `matching`'s to say; what is added here is PKIX trust for usages 0 and 1 and the words.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from danelaw import pki
+from danelaw.dane.matching import counting, fits, matches, name_matches, selects
+from danelaw.dane.tlsa import DIGEST_LENGTHS, usable
+from danelaw.model import Chain, RecordVerdict, TlsaRecord
+
+_DIGESTS = {1: "SHA-256", 2: "SHA-512"}
+_EMPTY = {hashlib.sha256(b"").digest(), hashlib.sha512(b"").digest()}
+
+
+def verify(
+    records: Sequence[TlsaRecord],
+    chain: Chain,
+    names: Sequence[str],
+    now: datetime | None,
+    *,
+    smtp: bool,
+    agility: bool = True,
+    roots_der: Sequence[bytes] = (),
+) -> tuple[RecordVerdict, ...]:
+    """Hold each record against a presented chain; return one verdict a record, in the order given.
+
+    ``names`` are the reference identifiers, one of which the leaf must have, and ``now`` the instant at which the
+    certificates must be valid; usage 3 ignores both (RFC 7671 section 5.1), and neither is asked where it is left out.
+    ``smtp``, for MTA to MTA at port 25: usages 0 and 1 are unusable (RFC 7672 section 3.1.3). Elsewhere they need
+    PKIX trust: ``roots_der`` are the trusted CA certificates, DER, and without any they match nothing. ``agility``
+    False: every usable record counts, whatever digests stand beside it (RFC 7671 section 9).
+
+    A client that obeys this authenticates the chain if one verdict both counts and matches. Nothing is raised: the
+    chain may be hostile.
+    """
+    counted = set(counting(records, smtp=smtp, agility=agility))
+    asked, roots = tuple(names), tuple(roots_der)
+    return tuple(
+        _verdict(record, _judged(record, chain, asked, now, roots), counts=record in counted)
+        if usable(record, smtp=smtp)
+        else RecordVerdict(record, usable=False, counts=False, matches=False, why=_unusable(record))
+        for record in records
+    )
+
+
+def _verdict(record: TlsaRecord, judged: tuple[bool, int | None, str], *, counts: bool) -> RecordVerdict:
+    matched, depth, why = judged
+    return RecordVerdict(record, usable=True, counts=counts, matches=matched, depth=depth, why=why)
+
+
+@lru_cache(maxsize=256)
+def _judged(
+    record: TlsaRecord, chain: Chain, names: tuple[str, ...], now: datetime | None, roots: tuple[bytes, ...]
+) -> tuple[bool, int | None, str]:
+    """Return whether a usable record matches, the depth of what it pins, and why it does not match."""
+    depth = _depth(record, chain)
+    if record.usage == 3:
+        matched = matches(record, chain)
+        return matched, depth, "" if matched else _pins_another(record, chain, depth)
+    if record.usage in {1, 0} and not roots:
+        return False, depth, f"usage {record.usage} needs a trusted CA, and no trusted CAs were given"
+    if record.usage == 1 and not matches(record, chain):
+        return False, depth, _pins_another(record, chain, depth)
+    matched = _trusted(record, chain, now, roots) if record.usage in {0, 1} else matches(record, chain, (), now)
+    if not matched:
+        return False, depth, _unreached(record, chain, now, roots)
+    if names and not fits(chain, names):
+        return False, depth, _misfit(chain, names)
+    return True, depth, ""
+
+
+def _depth(record: TlsaRecord, chain: Chain) -> int | None:
+    """Return which certificate's data a record holds: for usages 1 and 3 the leaf where it can be, else one above."""
+    found = [number for number, one in enumerate(chain.certificates_der) if selects(record, one)]
+    if not found:
+        return None
+    return found[0] if record.usage in {1, 3} else next((number for number in found if number), found[0])
+
+
+def _trusted(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> bool:
+    """Return whether a way from the leaf to a trusted CA passes what the record pins (RFC 7671 sections 5.3, 5.4).
+
+    The way may go on above a trusted certificate, as section 5.4 demands.
+    """
+    candidates = (*chain.certificates_der[1:], *roots)
+    reached = pki.climb(chain.leaf_der, candidates, chain.names, now)
+    trusted = frozenset(roots)
+    if record.usage == 1:
+        itself = chain.leaf_der in trusted and pki.is_valid_at(chain.leaf_der, now)
+        return itself or not trusted.isdisjoint(reached)
+    return any(
+        certificate_der in trusted
+        or not trusted.isdisjoint(pki.climb(certificate_der, candidates, chain.names, now, below=below))
+        for certificate_der, below in reached.items()
+        if selects(record, certificate_der)
+    )
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _unusable(record: TlsaRecord) -> str:
+    if record.usage > 3:
+        return f"usage {record.usage} is not known"
+    if record.selector > 1:
+        return f"selector {record.selector} is not known"
+    if record.matching_type > 2:
+        return f"matching type {record.matching_type} is not known"
+    digest = _DIGESTS.get(record.matching_type)
+    if digest and len(record.data) != DIGEST_LENGTHS[record.matching_type]:
+        return f"digest of {len(record.data)} octets, {digest} has {DIGEST_LENGTHS[record.matching_type]}"
+    if usable(record, smtp=False):
+        return f"usage {record.usage} is not defined at port 25 (RFC 7672 section 3.1.3)"
+    return f"its full data is no {'public key' if record.selector else 'certificate'}"
+
+
+def _pins_another(record: TlsaRecord, chain: Chain, depth: int | None) -> str:
+    """Say of usages 1 and 3 why the leaf is not what they pin."""
+    if record.data in _EMPTY:
+        return "the digest of an empty string"
+    if depth:
+        wanted = record.usage - 1
+        return f"pins the CA certificate {_shown(chain.certificates_der[depth])}, which is for usage {wanted}"
+    other = _with_other_selector(record)
+    if selects(other, chain.leaf_der):
+        part = "whole certificate" if record.selector else "key"
+        return f"holds the digest of the {part}: its selector ought to be {other.selector}"
+    return "pins another key" if record.selector else "pins another certificate"
+
+
+def _unreached(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> str:
+    """Say of usages 0, 1 and 2 why no valid way leads to what they pin, or on from there to a trusted CA."""
+    pinned = [one for one in (*chain.certificates_der[1:], *roots) if selects(record, one)]
+    if record.usage != 1 and not pinned:
+        if (record.usage, record.matching_type) != (2, 0):
+            return _not_presented(record, chain)
+        pinned = [record.data] if record.selector == 0 else []
+    above = (*chain.certificates_der[1:], *roots, *pinned)
+    ever = pki.climb(chain.leaf_der, above, chain.names)
+    late = next((one for one in (chain.leaf_der, *ever) if not pki.is_valid_at(one, now)), None)
+    if record.usage == 1 and late is None:
+        return "the certificate does not chain up to a trusted CA"
+    if record.usage != 1 and late is None and not any(one in ever for one in pinned):
+        return _not_above(pinned)
+    if late is not None:
+        return _invalid(late, chain, now)
+    return f"{_shown(pinned[0])}, which it pins, does not chain up to a trusted CA"
+
+
+def _not_presented(record: TlsaRecord, chain: Chain) -> str:
+    if record.data in _EMPTY:
+        return "the digest of an empty string"
+    if selects(record, chain.leaf_der):
+        return f"pins the service's own certificate, which is for usage {record.usage + 1}"
+    other = _with_other_selector(record)
+    if any(selects(other, one) for one in chain.certificates_der[1:]):
+        part = "whole CA certificate" if record.selector else "CA's key"
+        return f"holds the digest of the {part}: its selector ought to be {other.selector}"
+    return f"the CA {'key' if record.selector else 'certificate'} that it pins is not presented"
+
+
+def _not_above(pinned: Sequence[bytes]) -> str:
+    if not pinned:
+        return "the CA key that it holds is not presented, and signed nothing of what is"
+    if not pki.is_ca(pinned[0]):
+        return f"{_shown(pinned[0])}, which it pins, is no CA certificate"
+    return f"the certificate does not chain up to {_shown(pinned[0])}, which it pins"
+
+
+def _invalid(certificate_der: bytes, chain: Chain, now: datetime | None) -> str:
+    whose = "" if certificate_der == chain.leaf_der else f"{_shown(certificate_der)} "
+    dates = pki.validity(certificate_der)
+    if dates is None or now is None:
+        return f"{whose}has no dates that can be read"
+    if now < dates[0]:
+        return f"{whose}not valid before {dates[0]:%Y-%m-%d}"
+    return f"{whose}expired on {dates[1]:%Y-%m-%d}"
+
+
+def _misfit(chain: Chain, names: Sequence[str]) -> str:
+    if any(name_matches(name, chain.names) for name in names):
+        return "the certificate's extended key usage does not allow TLS servers"
+    has = ", ".join(map(_printable, chain.names[:3])) + (", …" if len(chain.names) > 3 else "")
+    return f"the certificate is for {has or 'no DNS name'}, not for {' or '.join(dict.fromkeys(names))}"
+
+
+def _with_other_selector(record: TlsaRecord) -> TlsaRecord:
+    return TlsaRecord(record.usage, 1 - record.selector, record.matching_type, record.data)
+
+
+def _shown(certificate_der: bytes) -> str:
+    return pki.subject_text(certificate_der)
+
+
+def _printable(name: str) -> str:
+    shown = name if len(name) <= 80 else f"{name[:79]}…"
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
