@@ -11,6 +11,7 @@
 `Report`. It holds no state: the same answers give the same report, today's or recorded.
 """
 
-from danelaw.dane.sender.advancing import Known, Wishes, advance
+from danelaw.dane.sender.advancing import Wishes, advance
+from danelaw.dane.sender.asking import Known
 
 __all__ = ["Known", "Wishes", "advance"]

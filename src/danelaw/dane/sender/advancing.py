@@ -1,13 +1,30 @@
 """From a target and the answers so far to the next questions or the report."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
-from danelaw.model import Answer, Question, Report, Target
+from danelaw.dane.findings import find
+from danelaw.dane.sender import endpoints
+from danelaw.dane.sender.asking import Asking, Known
+from danelaw.dane.sender.discovery import SMTP_PORT, Found, discover
+from danelaw.dane.sender.hosts import look_up
+from danelaw.dane.sender.senders import Situation, worst
+from danelaw.model import (
+    MAIL_SENDERS,
+    Discovery,
+    EndpointReport,
+    LookedUp,
+    Outcome,
+    PolicyFound,
+    Question,
+    Report,
+    Sender,
+    Target,
+)
 
-Known = Mapping[Question, Answer]
-"""All answers so far; each question's answer is of its own kind (`Lookup`: `LookedUp` and so on)."""
+Status = Literal[0, 1, 3, 4]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +44,129 @@ class Wishes:
 
 def advance(target: Target, known: Known, now: datetime, wishes: Wishes | None = None) -> frozenset[Question] | Report:
     """Return what to ask next, never anything that is known, or the report (RFC 7672 section 2)."""
-    raise NotImplementedError
+    wishes = wishes or Wishes()
+    asking = Asking(known)
+    found = discover(target, asking)
+    reports = [] if found is None else _endpoints(target, found, asking, now, wishes)
+    beside, policy = _beside(target, found, reports, asking, wishes)
+    if asking.missing or found is None:
+        return frozenset(asking.missing)
+    return _report(target, now, found, reports, beside, policy, wishes)
+
+
+def _endpoints(target: Target, found: Found, asking: Asking, now: datetime, wishes: Wishes) -> list[EndpointReport]:
+    senders: tuple[Sender, ...] = MAIL_SENDERS if found.senders_of_mail else ("client",)
+    origin = target.name if target.protocol in {"xmpp-client", "xmpp-server"} else ""
+    reports = []
+    for place in found.places:
+        state = look_up(place, found, asking, authorities=wishes.authorities)
+        if state is None:
+            continue
+        situation = Situation(
+            tlsa=state.tlsa,
+            senders=senders,
+            secure=found.secure,
+            smtp=found.senders_of_mail,
+            ours=state.ours,
+            now=now,
+            roots_der=wishes.roots_der,
+        )
+        report = endpoints.report(place, state, situation, asking, origin)
+        if report is not None:
+            reports.append(report)
+    return reports
+
+
+def _beside(
+    target: Target, found: Found | None, reports: Sequence[EndpointReport], asking: Asking, wishes: Wishes
+) -> tuple[list[LookedUp], PolicyFound | None]:
+    """Ask what no sender asks on its way, and findings rest on."""
+    if found is None or found.discovery.kind in {"missing", "error"}:
+        return [], None
+    looked = []
+    for report in reports:
+        if report.tlsa.kind in {"usable", "unusable"}:
+            looked.append(asking.lookup(f"_tcp.{report.tlsa.base}", "TLSA"))
+        elif report.tlsa.kind == "not-asked" and report.tlsa.owner and report.addresses:
+            looked.append(asking.lookup(report.tlsa.owner.removesuffix("."), "TLSA"))
+    policy = None
+    if target.port is None and found.senders_of_mail:
+        if all(place.host != target.name for place in found.places):
+            looked.append(asking.lookup(f"_{SMTP_PORT}._tcp.{target.name}", "TLSA"))
+        if wishes.policy and found.discovery.kind != "null":
+            looked.append(asking.lookup(f"_smtp._tls.{target.name}", "TXT"))  # RFC 8460 section 3
+            sts = asking.lookup(f"_mta-sts.{target.name}", "TXT")  # RFC 8461 section 3.1
+            looked.append(sts)
+            if sts is not None and any(text.startswith("v=STSv1") for text in sts.texts):
+                policy = asking.policy(target.name)
+    return list({each.lookup: each for each in looked if each is not None}.values()), policy
+
+
+def _report(
+    target: Target,
+    now: datetime,
+    found: Found,
+    reports: Sequence[EndpointReport],
+    beside: Sequence[LookedUp],
+    policy: PolicyFound | None,
+    wishes: Wishes,
+) -> Report:
+    senders: tuple[Sender, ...] = MAIL_SENDERS if found.senders_of_mail else ("client",)
+    outcomes: dict[Sender, Outcome] = {}
+    delivers: dict[Sender, bool | None] = {}
+    if found.discovery.kind != "null":
+        for sender in senders:
+            outcomes[sender] = _found_nothing(found.discovery) or worst(each.outcomes[sender] for each in reports)
+            delivers[sender] = _delivers(sender, found, reports)
+    report = Report(
+        target=target,
+        at=now,
+        discovery=found.discovery,
+        endpoints=tuple(reports),
+        outcomes=outcomes,
+        delivers=delivers,
+        status=_status(found, outcomes, reports),
+        policy=policy,
+        beside=tuple(beside),
+    )
+    return replace(report, findings=find(report, wishes.ttls))
+
+
+def _found_nothing(discovery: Discovery) -> Outcome | None:
+    """Return every sender's outcome where there is no host to go to, else None."""
+    if discovery.kind == "missing":
+        return "unknown"
+    if discovery.kind == "error":
+        # RFC 7672 section 2.1.2: whoever cannot learn where to deliver must wait.
+        return "unknown" if discovery.found and discovery.found.ours else "deferred"
+    return None
+
+
+def _delivers(sender: Sender, found: Found, reports: Sequence[EndpointReport]) -> bool | None:
+    """Tell whether mail gets through by some address of some host, whatever the others do; None: cannot tell."""
+    if not reports:
+        return False if _found_nothing(found.discovery) == "deferred" else None
+    unknown = False
+    for report in reports:
+        by_address: dict[str, list[Outcome]] = {}
+        for attempt in report.attempts:
+            if attempt.outcomes:
+                by_address.setdefault(attempt.address, []).append(attempt.outcomes[sender])
+        # Which of an address's certificates a sender is shown is for the two of them to agree: each must do.
+        here = [worst(each) for each in by_address.values()] or [report.outcomes[sender]]
+        if any(outcome in {"authenticated", "encrypted", "opportunistic"} for outcome in here):
+            return True
+        unknown = unknown or "unknown" in here
+    return None if unknown else False
+
+
+def _status(found: Found, outcomes: Mapping[Sender, Outcome], reports: Sequence[EndpointReport]) -> Status:
+    """Return the exit status: of several the first of 1, 4, 3, 0 (design.md)."""
+    if found.discovery.kind == "null":
+        return 3
+    every = {*outcomes.values(), *(outcome for report in reports for outcome in report.outcomes.values())}
+    if "deferred" in every:
+        return 1
+    if "unknown" in every or not every:
+        return 4
+    return 0 if every == {"authenticated"} else 3

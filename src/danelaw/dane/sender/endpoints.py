@@ -1,0 +1,88 @@
+"""Handshakes with every address of a place, for every kind of certificate, and what senders make of them."""
+
+from danelaw.dane.sender.asking import Asking
+from danelaw.dane.sender.discovery import Place
+from danelaw.dane.sender.hosts import HostState
+from danelaw.dane.sender.senders import BEFORE_TLS, Situation, judge, worst
+from danelaw.model import Attempt, EndpointReport, Handshake, KeyAlgorithm, Shaken
+
+MAX_ADDRESSES = 16
+"""Addresses of one host that are looked at."""
+
+ALGORITHMS: tuple[KeyAlgorithm, ...] = ("rsa", "ecdsa")
+
+
+def report(place: Place, state: HostState, situation: Situation, asking: Asking, origin: str) -> EndpointReport | None:
+    """Return an endpoint as senders meet it, None while an answer is missing."""
+    attempts: list[Attempt] = []
+    complete = True
+    for address in state.addresses[:MAX_ADDRESSES]:
+        shaken = _shake(place, situation.tlsa.base or place.host, address, asking, origin)
+        if shaken is None:
+            complete = False
+            continue
+        attempts += [judge(situation, address, each) for each in shaken]
+    if not complete:
+        return None
+    judged = _judged(attempts)
+    if state.failed:
+        outcomes = situation.unreachable()
+    else:
+        outcomes = {
+            sender: worst(attempt.outcomes[sender] for attempt in judged if attempt.outcomes)
+            for sender in situation.senders
+        }
+    return EndpointReport(
+        host=place.host,
+        port=place.port,
+        protocol=place.protocol,
+        preference=place.preference,
+        addresses=state.addresses,
+        security=state.security,
+        canonical=state.canonical,
+        tlsa=situation.tlsa,
+        first_alias=state.first_alias,
+        lookups=state.lookups,
+        attempts=tuple(attempts),
+        outcomes=outcomes,
+        why=state.why,
+    )
+
+
+def _shake(place: Place, base: str, address: str, asking: Asking, origin: str) -> list[Shaken] | None:
+    """Shake hands for any certificate, then for the kinds that this did not show."""
+    free = asking.shake(Handshake(base, address, place.port, place.protocol, None, origin))
+    if free is None:
+        return None
+    if free.failure in BEFORE_TLS or free.failure in {"no-starttls", "starttls-refused", "injected"}:
+        return [free]
+    shown = free.chain.algorithm if free.chain else None
+    found = [free]
+    missing = False
+    for algorithm in ALGORITHMS:
+        if algorithm == shown:
+            continue
+        asked = asking.shake(Handshake(base, address, place.port, place.protocol, algorithm, origin))
+        if asked is None:
+            missing = True
+        else:
+            found.append(asked)
+    if missing:
+        return None
+    return _told_once(found)
+
+
+def _told_once(found: list[Shaken]) -> list[Shaken]:
+    """Leave out the unrestricted failure where a restricted handshake says the same or more."""
+    free, *asked = found
+    if free.chain is None and any(each.chain is not None for each in asked):
+        return asked
+    if free.chain is None and all(each.failure in {free.failure, "not-offered"} for each in asked):
+        return [free]
+    return found
+
+
+def _judged(attempts: list[Attempt]) -> list[Attempt]:
+    """Leave out what this machine has no way to, where there is something that it could look at (rules.md, L)."""
+    reached = [attempt for attempt in attempts if attempt.shaken.failure != "no-route"]
+    return reached or attempts
