@@ -1,0 +1,145 @@
+"""One check from its first question to its report, in an event loop or blocking.
+
+`dane.sender` says what to ask; here it is asked, all of a round at once, until there is a report. There always is one:
+what is still open when the time is over gets an answer that says so.
+"""
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, suppress
+
+from danelaw.check.answers import Answers, unasked
+from danelaw.dane.sender import Known, Wishes, advance
+from danelaw.model import Answer, Clock, Handshake, Lookup, Progress, Question, Report, Shaken, Target
+from danelaw.names import format_host_port
+
+TIME_LIMIT = 120.0
+"""Seconds for one check as a whole; an ordinary one takes less than two."""
+
+MOST_ROUNDS = 64
+"""Rounds of questions; an ordinary check has five."""
+
+Next = Callable[[Known], frozenset[Question] | Report]
+"""From all answers so far to what to ask next, or to the report."""
+
+
+async def examine(
+    target: Target,
+    outside: Answers,
+    clock: Clock,
+    wishes: Wishes | None = None,
+    tell: Progress | None = None,
+    *,
+    known: MutableMapping[Question, Answer] | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> Report:
+    """Return the report on a target.
+
+    ``tell`` hears a line for every round and every handshake. ``known`` is filled with all answers as they come (what
+    it holds already is not asked again): kept, they are a recording. ``time_limit`` is in seconds.
+    """
+    at = clock.now()
+    return await converse(
+        lambda so_far: advance(target, so_far, at, wishes),
+        outside,
+        {} if known is None else known,
+        (lambda text: tell(f"{target}: {text}")) if tell else None,
+        time_limit,
+    )
+
+
+def examine_blocking(
+    target: Target,
+    outside: AbstractAsyncContextManager[Answers],
+    clock: Clock,
+    wishes: Wishes | None = None,
+    tell: Progress | None = None,
+    *,
+    known: MutableMapping[Question, Answer] | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> Report:
+    """Do as `examine` does, in an event loop of its own; ``outside`` is entered for it and left again."""
+
+    async def run() -> Report:
+        async with outside as entered:
+            return await examine(target, entered, clock, wishes, tell, known=known, time_limit=time_limit)
+
+    return asyncio.run(run())
+
+
+async def converse(
+    next_of: Next,
+    outside: Answers,
+    known: MutableMapping[Question, Answer],
+    tell: Progress | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> Report:
+    """Ask what ``next_of`` wants to know, round by round, until it returns a report."""
+    deadline = asyncio.get_running_loop().time() + time_limit
+    over = f"the check had to end after {time_limit:g} s, before this was answered"
+    rounds = 0
+    while isinstance(asked := next_of(known), frozenset):
+        rounds += 1
+        # a defect of ours, and nothing a target could do: rather a stack trace than a loop without end
+        assert asked and asked.isdisjoint(known) and rounds <= 2 * MOST_ROUNDS, sorted(map(str, asked))  # noqa: S101, PT018
+        if tell:
+            tell(_summary(asked))
+        if rounds <= MOST_ROUNDS:
+            await _ask(asked, outside, known, deadline, tell)
+        known.update({question: unasked(question, over) for question in asked if question not in known})
+    return asked
+
+
+async def _ask(
+    asked: frozenset[Question],
+    outside: Answers,
+    known: MutableMapping[Question, Answer],
+    deadline: float,
+    tell: Progress | None,
+) -> None:
+    """Ask all questions at once, and put into ``known`` what is answered by the deadline."""
+
+    async def put(question: Question) -> None:
+        known[question] = answer = await outside.answer(question)
+        if tell and isinstance(answer, Shaken):
+            tell(_heard(answer))
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for question in asked:
+                        group.create_task(put(question))
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None  # one is enough: they are all of this machine
+
+
+def _summary(asked: frozenset[Question]) -> str:
+    """Say what a round asks."""
+    lookups = sorted(question for question in asked if isinstance(question, Lookup))
+    handshakes = [question for question in asked if isinstance(question, Handshake)]
+    parts = []
+    if lookups:
+        first = f"{lookups[0].rrtype} of {lookups[0].name}"
+        parts.append(f"looking up {first}" + (f" and {len(lookups) - 1} more" if lookups[1:] else ""))
+    if handshakes:
+        hosts = len({(each.host, each.port) for each in handshakes})
+        parts.append(f"{_count(len(handshakes), 'handshake')} at {_count(hosts, 'endpoint')}")
+    others = len(asked) - len(lookups) - len(handshakes)
+    if others:
+        parts.append(f"{_count(others, 'further question')} to servers")
+    return ", ".join(parts)
+
+
+def _heard(shaken: Shaken) -> str:
+    """Say what a handshake brought."""
+    handshake = shaken.handshake
+    place = f"{format_host_port(handshake.host, handshake.port)} at {handshake.address}"
+    kind = f" ({handshake.algorithm.upper()} asked for)" if handshake.algorithm else ""
+    if shaken.chain is None:
+        return f"{place}{kind}: {shaken.failure or 'no chain'}"
+    return f"{place}{kind}: {shaken.version or 'TLS'}, {shaken.chain.algorithm.upper()}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
