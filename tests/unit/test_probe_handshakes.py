@@ -12,7 +12,8 @@ import pytest
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw.model import AppProtocol, Endpoint, KeyAlgorithm, ProbeRequest, ProbeResult
 from danelaw.probe import Handshakes
-from danelaw.probe.handshakes import GATE, MAX_OPEN, _chain
+from danelaw.probe.conversation import presented
+from danelaw.probe.handshakes import GATE, MAX_OPEN
 from danelaw.probe.tls import HandshakeFailed
 from fakes.peers import Peer, shake_hands
 from fakes.running_clock import RunningClock
@@ -287,9 +288,9 @@ def test_only_so_many_connections_are_open_at_once() -> None:
 def test_a_certificate_of_another_kind_than_asked_for_is_not_taken_for_it() -> None:
     """As from a server that sends what it has got (RFC 8446 section 4.4.2.2)."""
     with pytest.raises(HandshakeFailed, match="has no RSA certificate") as caught:
-        _chain([ECDSA.der], "rsa")
-    assert caught.value.not_offered
-    assert _chain([ECDSA.der], "ecdsa").leaf_der == ECDSA.der
+        presented((ECDSA.der,), "rsa")
+    assert caught.value.kind == "not-offered"
+    assert presented((ECDSA.der,), "ecdsa").leaf_der == ECDSA.der
 
 
 def test_one_that_hangs_keeps_the_others_only_for_a_while(serving: Callable[..., ssl.SSLContext]) -> None:

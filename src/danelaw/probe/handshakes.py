@@ -1,27 +1,22 @@
-"""Many handshakes at once, in one thread: each is a script that says what it waits for, and one loop wakes them all.
+"""Simultaneous handshakes, in one thread without an event loop: what proofs are made of.
 
 All connections of a request are open, and through STARTTLS, before the first of them shakes hands: a server with
 several workers then answers from several of them, and one that still presents the old chain is found.
 """
 
-import errno
-import os
 import selectors
-import socket
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from ipaddress import ip_address
 
 from OpenSSL import SSL
 
-from danelaw import pki
-from danelaw.errors import InputError
-from danelaw.model import Chain, Clock, KeyAlgorithm, ProbeRequest, ProbeResult
+from danelaw.model import Clock, KeyAlgorithm, ProbeRequest, ProbeResult
 from danelaw.names import format_host_port
-from danelaw.probe import starttls, tls
+from danelaw.probe import tls
+from danelaw.probe.conversation import GATED, Approach, Conversation, Outcome
+from danelaw.probe.doubt import is_not_offered
 
 MAX_OPEN = 64
 """Connections open at once; further requests wait for their turn."""
@@ -38,37 +33,17 @@ Postfix, just reloaded, now and then lets one connection wait until another one 
 PAUSE = timedelta(milliseconds=200)
 """What a server gets to notice that our connections are over."""
 
-_GATE = 0
-"""Awaited instead of a selector event: the other connections of the request."""
-
-_Script = Generator[int, None, Chain]
-
-
-class _Failed(Exception):
-    """A connection failed; the text goes on from "192.0.2.1:25 "."""
-
 
 @dataclass(slots=True)
 class _Attempt:
-    """One connection. ``stage`` completes "within 10 s ..." for when time runs out.
+    """One conversation, and what it awaits."""
 
-    ``greeted``: the server has said something in plain text; ``turned_away``: it hung up before it said anything.
-    """
-
-    socket: socket.socket
-    stage: str = "the connection"
-    script: _Script | None = None
+    conversation: Conversation
     awaits: int | None = None
-    chain: Chain | None = None
-    problem: str | None = None
-    not_offered: bool = False
-    hung_up: bool = False
-    greeted: bool = False
-    turned_away: bool = False
 
     @property
-    def ended(self) -> bool:
-        return self.chain is not None or self.problem is not None
+    def outcome(self) -> Outcome | None:
+        return self.conversation.outcome
 
 
 @dataclass(slots=True)
@@ -86,35 +61,40 @@ class _Group:
     problem: str | None = None  # before there was any connection
 
     @property
+    def outcomes(self) -> list[Outcome]:
+        return [attempt.outcome for attempt in self.attempts if attempt.outcome is not None]
+
+    @property
     def result(self) -> ProbeResult:
         """Return what the connections brought, all of them having ended."""
-        chains = tuple(attempt.chain for attempt in self.attempts if attempt.chain is not None)
-        failed = [attempt for attempt in self.attempts if attempt.problem is not None]
-        if self.attempts and all(attempt.not_offered for attempt in self.attempts):
+        outcomes = self.outcomes
+        chains = tuple(outcome.chain for outcome in outcomes if outcome.chain is not None)
+        failed = [outcome for outcome in outcomes if outcome.failure is not None]
+        if outcomes and all(outcome.failure == "not-offered" for outcome in outcomes):
             return ProbeResult(self.request, (), not_offered=True)
-        problem = self.problem or next((attempt.problem for attempt in failed), None)
+        problem = self.problem or next((outcome.problem for outcome in failed), None)
         if problem is None:
             return ProbeResult(self.request, chains)
         where = format_host_port(*self.request.connect)
-        count = f" ({len(failed)} of {len(self.attempts)} handshakes failed)" if len(self.attempts) > 1 else ""
+        count = f" ({len(failed)} of {len(outcomes)} handshakes failed)" if len(outcomes) > 1 else ""
         return ProbeResult(self.request, chains, problem=f"{where} {problem}{count}")
 
     @property
     def is_doubtful(self) -> bool:
         """Return whether the server hung up on every request for one kind of certificate, which may be its answer."""
-        return self.request.algorithm is not None and bool(self.attempts) and all(a.hung_up for a in self.attempts)
+        return self.request.algorithm is not None and bool(self.attempts) and all(o.hung_up for o in self.outcomes)
 
     @property
     def taken_at_once(self) -> int | None:
         """Return how many connections were served where only others were turned away; None where that is not so."""
-        failed = [attempt for attempt in self.attempts if attempt.problem is not None]
-        if failed and all(attempt.turned_away for attempt in failed):
+        failed = [outcome for outcome in self.outcomes if outcome.failure is not None]
+        if failed and all(outcome.failure == "turned-away" for outcome in failed):
             return len(self.attempts) - len(failed) or None
         return None
 
     @property
     def running(self) -> list[_Attempt]:
-        return [attempt for attempt in self.attempts if not attempt.ended]
+        return [attempt for attempt in self.attempts if attempt.outcome is None]
 
 
 class Handshakes:
@@ -136,23 +116,31 @@ class Handshakes:
         }
 
     def probe(self, requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
-        """Carry out every request, concurrently; results in the order of the requests. Never raises for a peer.
-
-        Dovecot and others hang up where an alert should say that there is no certificate of the kind asked for. So
-        where that happened, any kind is asked for, and then the same kind again: if the server presents another kind
-        and hangs up again, the kind is not offered.
-        """
+        """Carry out every request, concurrently; results in the order of the requests. Never raises for a peer."""
         groups = self._run(requests)
         results = [group.result for group in groups]
         self._come_back(groups, results)
-        doubtful = [at for at, group in enumerate(groups) if group.is_doubtful]
-        anyhow = self._run([replace(requests[at], algorithm=None, handshakes=1) for at in doubtful])
-        talking = [at for at, group in zip(doubtful, anyhow, strict=True) if _presents_another(group, requests[at])]
-        again = self._run([replace(requests[at], handshakes=1) for at in talking])
-        for at, group in zip(talking, again, strict=True):
-            if group.is_doubtful or group.result.not_offered:
-                results[at] = ProbeResult(requests[at], (), not_offered=True)
+        self._settle_doubts(groups, results)
         return results
+
+    def _settle_doubts(self, groups: Sequence[_Group], results: list[ProbeResult]) -> None:
+        """Find out what hanging up meant, of all doubtful servers at once."""
+        doubts = {
+            at: is_not_offered(group.request.algorithm)
+            for at, group in enumerate(groups)
+            if group.is_doubtful and group.request.algorithm is not None
+        }
+        ask = {at: next(doubt) for at, doubt in doubts.items()}
+        while ask:
+            again = self._run([replace(groups[at].request, algorithm=kind, handshakes=1) for at, kind in ask.items()])
+            heard = [(group.outcomes or [Outcome(failure="no-route")])[0] for group in again]
+            for at, outcome in zip(tuple(ask), heard, strict=True):
+                try:
+                    ask[at] = doubts[at].send(outcome)
+                except StopIteration as end:
+                    del ask[at]
+                    if end.value:
+                        results[at] = ProbeResult(groups[at].request, (), not_offered=True)
 
     def _come_back(self, groups: Sequence[_Group], results: list[ProbeResult]) -> None:
         """Where a server took only so many connections at once, ask again with so many, until it is as many in all.
@@ -209,15 +197,11 @@ class Handshakes:
             now = self._seconds()
             group.gate_at, group.deadline = now + GATE * self._timeout, now + self._timeout
             try:
-                family, address = _resolve(group.request.connect)
                 for _ in range(size):
-                    attempt = _Attempt(socket.socket(family, socket.SOCK_STREAM))
-                    group.attempts.append(attempt)
-                    attempt.socket.settimeout(0)
-                    attempt.script = self._converse(attempt, group.request, address)
+                    group.attempts.append(_Attempt(Conversation(self._approach(group.request), group.request.connect)))
             except OSError as error:
                 for attempt in group.attempts:
-                    attempt.socket.close()
+                    attempt.conversation.close()
                 group.attempts.clear()
                 group.problem = f"cannot be reached from here: {error.strerror or error}"
                 continue
@@ -229,7 +213,7 @@ class Handshakes:
         """Let the handshakes of a request begin once all its connections are ready, failed, or late."""
         now = self._seconds()
         for group in active:
-            ready = [attempt for attempt in group.running if attempt.awaits == _GATE]
+            ready = [attempt for attempt in group.running if attempt.awaits == GATED]
             if len(ready) > group.ready:
                 latest = group.deadline - (1 - GATE) * self._timeout
                 group.ready, group.gate_at = len(ready), min(latest, now + STALLED)
@@ -243,7 +227,7 @@ class Handshakes:
             return
         now = self._seconds()
         instants = [group.deadline for group in active if group.running]
-        instants += [group.gate_at for group in active if any(a.awaits == _GATE for a in group.running)]
+        instants += [group.gate_at for group in active if any(a.awaits == GATED for a in group.running)]
         for key, _ in selector.select(max(0.0, min(instants) - now)):
             _advance(key.data, selector)
 
@@ -252,134 +236,33 @@ class Handshakes:
         for group in active:
             if now >= group.deadline:
                 for attempt in group.running:
-                    attempt.problem = f"did not bring {attempt.stage} within {self._timeout:g} s"
+                    attempt.conversation.late(self._timeout)
                     _close(attempt, selector)
 
-    def _converse(self, attempt: _Attempt, request: ProbeRequest, address: tuple[object, ...]) -> _Script:
-        """Connect, start TLS, shake hands; yield the event awaited each time, return the chain presented."""
-        yield from _connect(attempt.socket, address)
-        protocol = request.endpoint.protocol
-        if protocol in {"smtp", "imap", "pop3"}:
-            dialogue = starttls.start(protocol, self._ehlo_name or _address_literal(attempt.socket))
-            yield from _start_tls(attempt, dialogue)
-        attempt.stage = "the other connections of this proof"
-        yield _GATE
-        attempt.stage = "the end of the TLS handshake"
-        client = tls.connection(self._contexts[request.algorithm], attempt.socket, request.endpoint.host)
-        while True:
-            state = client.get_state_string()
-            try:
-                client.do_handshake()
-                break
-            except SSL.WantReadError:
-                yield selectors.EVENT_READ
-            except SSL.WantWriteError:
-                yield selectors.EVENT_WRITE
-            except SSL.Error as error:
-                raise tls.failure(error, state, request.algorithm) from None
-        certificates_der = tls.peer_chain(client)
-        with suppress(SSL.Error):
-            client.shutdown()  # one close_notify, so that servers log no broken connection
-        return _chain(certificates_der, request.algorithm)
-
-
-def _presents_another(group: _Group, request: ProbeRequest) -> bool:
-    return any(chain.algorithm != request.algorithm for chain in group.result.chains)
-
-
-def _chain(certificates_der: Sequence[bytes], algorithm: KeyAlgorithm | None) -> Chain:
-    if not certificates_der:
-        raise _Failed("presented no certificate")
-    try:
-        chain = pki.chain_from_der(certificates_der)
-    except InputError as error:
-        raise _Failed(f"presented a chain that cannot be used: {error}") from None
-    if algorithm is not None and chain.algorithm != algorithm:
-        # A server that answers with what it has got, as RFC 8446 section 4.4.2.2 lets it.
-        raise tls.not_offered(algorithm, f"it presented one of kind {chain.algorithm}")
-    return chain
-
-
-def _connect(stream: socket.socket, address: tuple[object, ...]) -> Generator[int, None, None]:
-    code = stream.connect_ex(address)
-    if code == errno.EINPROGRESS:
-        yield selectors.EVENT_WRITE
-        code = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code == errno.ECONNREFUSED:
-        raise _Failed("refuses the connection: nothing listens there")
-    if code:
-        raise _Failed(f"cannot be reached: {os.strerror(code)}")
-
-
-def _start_tls(attempt: _Attempt, dialogue: starttls.Dialogue) -> Generator[int, None, None]:
-    while not dialogue.done:
-        attempt.stage = dialogue.expects
-        yield selectors.EVENT_READ
-        try:
-            data = attempt.socket.recv(4096)
-        except BlockingIOError:
-            continue
-        if not data:
-            attempt.turned_away = not attempt.greeted
-            raise _Failed(f"hung up where {dialogue.expects} was expected")
-        attempt.greeted = True
-        answer = dialogue.receive(data)
-        while answer:
-            try:
-                answer = answer[attempt.socket.send(answer) :]
-            except BlockingIOError:
-                yield selectors.EVENT_WRITE
+    def _approach(self, request: ProbeRequest) -> Approach:
+        context = self._contexts[request.algorithm]
+        endpoint = request.endpoint
+        return Approach(endpoint.protocol, endpoint.host, request.algorithm, context, ehlo_name=self._ehlo_name)
 
 
 def _advance(attempt: _Attempt, selector: selectors.BaseSelector) -> None:
     """Carry a connection on to its next wait or its end."""
-    if attempt.script is None:
-        return
-    try:
-        awaits = next(attempt.script)
-    except StopIteration as end:
-        attempt.chain = end.value
-    except tls.HandshakeFailed as error:
-        attempt.problem, attempt.not_offered, attempt.hung_up = str(error), error.not_offered, error.hung_up
-        attempt.turned_away = error.hung_up and not attempt.greeted
-    except (_Failed, starttls.DialogueFailed) as error:
-        attempt.problem = str(error)
-    except OSError as error:  # a reset while reading or writing
-        attempt.turned_away = isinstance(error, ConnectionResetError) and not attempt.greeted
-        attempt.problem = f"broke the connection where {attempt.stage} was expected: {error.strerror or error}"
-    else:
-        _await(attempt, awaits, selector)
-        return
-    _close(attempt, selector)
+    _await(attempt, attempt.conversation.advance(), selector)
 
 
-def _await(attempt: _Attempt, awaits: int, selector: selectors.BaseSelector) -> None:
-    if attempt.awaits == awaits:
-        return
-    if attempt.awaits:
-        selector.unregister(attempt.socket)
-    if awaits != _GATE:
-        selector.register(attempt.socket, awaits, attempt)
-    attempt.awaits = awaits
+def _await(attempt: _Attempt, awaits: int | None, selector: selectors.BaseSelector) -> None:
+    if awaits is None:
+        _close(attempt, selector)
+    elif awaits != attempt.awaits:
+        if attempt.awaits:
+            selector.unregister(attempt.conversation.stream)
+        if awaits != GATED:
+            selector.register(attempt.conversation.stream, awaits, attempt)
+        attempt.awaits = awaits
 
 
 def _close(attempt: _Attempt, selector: selectors.BaseSelector) -> None:
     if attempt.awaits:
-        selector.unregister(attempt.socket)
+        selector.unregister(attempt.conversation.stream)
     attempt.awaits = None
-    if attempt.script is not None:
-        attempt.script.close()
-        attempt.script = None
-    attempt.socket.close()
-
-
-def _resolve(connect: tuple[str, int]) -> tuple[socket.AddressFamily, tuple[object, ...]]:
-    """Return family and socket address of a literal address; no name is ever looked up here. Raises OSError."""
-    found = socket.getaddrinfo(*connect, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
-    return found[0][0], found[0][4]
-
-
-def _address_literal(stream: socket.socket) -> str:
-    """Return our end as an address literal (RFC 5321 section 4.1.3)."""
-    address = ip_address(stream.getsockname()[0].partition("%")[0])
-    return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
+    attempt.conversation.close()

@@ -1,13 +1,23 @@
-"""One TLS client: asks for a kind of certificate, verifies nothing, and hands over the whole chain as sent."""
+"""One TLS client: asks for a kind of certificate, verifies nothing, and hands over the whole chain as sent.
 
-from collections.abc import Sequence
-from typing import Any
+It is fed bytes and owns no socket, so that what it reads is counted: left alone with a socket, OpenSSL reads endless
+HelloRequests for ever.
+"""
+
+from contextlib import suppress
 
 from OpenSSL import SSL, crypto
 
 from danelaw.errors import Refused
-from danelaw.model import KeyAlgorithm
+from danelaw.model import FailureKind, KeyAlgorithm
 from danelaw.names import is_address
+from danelaw.probe.failures import Failed
+from danelaw.probe.starttls import quote
+
+MAX_HANDSHAKE = 256 * 1024
+"""Octets from the server in one handshake. OpenSSL takes 100 KiB of certificates by itself."""
+
+_PIECE = 16384
 
 # TLS signature schemes by the server key that makes them (RFC 8446 section 4.2.3). SHA-1 is for TLS 1.2 servers alone
 # that know nothing better.
@@ -43,82 +53,150 @@ _NOT_TLS = (
     "bad record type",
 )
 
+# Beside errors of the X.509 and ASN.1 parts: how OpenSSL says that a certificate is none.
+_BAD_CERTIFICATE = ("cert length mismatch", "unable to find public key parameters", "unknown certificate type")
+_TOO_MUCH = ("excessive message size", "too many warn alerts", "too many key updates", "record too small")
+_OLD = ("unsupported protocol", "unknown protocol", "wrong ssl version")
+
 _ALERTS = ("tls alert", "ssl/tls alert", "sslv3 alert", "tlsv1 ", "tlsv13 ")
 """How the reasons of OpenSSL 1.1 to 4 begin where the peer sent an alert."""
 
-_NOTHING_HEARD = (b"before SSL initialization", b"write client hello")
-"""How OpenSSL's states end while the peer has said nothing."""
+_RECORDS = frozenset({20, 21, 22, 23})
+"""How a TLS record begins (RFC 8446 section 5.1)."""
 
 
-class HandshakeFailed(Exception):
-    """The handshake failed; the text goes on from "192.0.2.1:25 " and says what was found.
-
-    ``not_offered``: because the server has no certificate of the kind asked for. ``hung_up``: it closed the connection
-    on our first message, without a word.
-    """
-
-    def __init__(self, message: str, *, not_offered: bool = False, hung_up: bool = False) -> None:
-        self.not_offered = not_offered
-        self.hung_up = hung_up
-        super().__init__(message)
+class HandshakeFailed(Failed):
+    """The TLS handshake failed."""
 
 
 def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
     """Return a client context that asks for one kind of certificate, or for any.
 
     Old versions are spoken too, so that a server that knows nothing else can be told apart from one that is broken;
-    `peer_chain` refuses them. Raises `Refused` where this OpenSSL cannot ask.
+    `Client.certificates` refuses them. Raises `Refused` where this OpenSSL cannot ask.
     """
     made = SSL.Context(SSL.TLS_CLIENT_METHOD)
     made.set_min_proto_version(SSL.TLS1_VERSION)
     made.set_verify(SSL.VERIFY_NONE)
     made.set_cipher_list(_CIPHERS[algorithm])
+    made.set_options(SSL.OP_NO_TICKET)
+    made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     if algorithm is not None:
         _ask_for(made, _SIGNATURES[algorithm])
     return made
 
 
-def connection(made: SSL.Context, socket: Any, host: str) -> SSL.Connection:
-    """Return a client connection over a connected socket; SNI is the TLSA base domain (RFC 7671 section 10.2).
+class Client:
+    """One handshake, fed with bytes. ``done`` says that it succeeded, ``heard`` that the server said something."""
 
-    A host that is an address has no name to ask for (RFC 6066 section 3).
-    """
-    client = SSL.Connection(made, socket)
-    if not is_address(host):
-        client.set_tlsext_host_name(host.encode("ascii"))
-    client.set_connect_state()
-    return client
+    def __init__(self, made: SSL.Context, host: str, algorithm: KeyAlgorithm | None) -> None:
+        """Prepare a handshake; SNI is the TLSA base domain (RFC 7671 section 10.2).
+
+        A host that is an address has no name to ask for (RFC 6066 section 3).
+        """
+        self._algorithm = algorithm
+        self._connection = SSL.Connection(made, None)
+        if not is_address(host):
+            self._connection.set_tlsext_host_name(host.encode("ascii"))
+        self._connection.set_connect_state()
+        self._total = 0
+        self.done = False
+
+    @property
+    def heard(self) -> bool:
+        """Return whether the server has said anything."""
+        return self._total > 0
+
+    @property
+    def version(self) -> str:
+        """Return the TLS version spoken, "" while it is not known."""
+        return self._connection.get_protocol_version_name() if self.done else ""
+
+    def begin(self) -> bytes:
+        """Return our first message."""
+        return self._step()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what the server sent; return what to send back, possibly nothing. Raises `HandshakeFailed`."""
+        if not self._total and data[0] not in _RECORDS:
+            raise HandshakeFailed("not-tls", f"does not speak TLS where the handshake was expected: {quote(data)}")
+        self._total += len(data)
+        if self._total > MAX_HANDSHAKE:
+            raise HandshakeFailed("flood", f"sent more than {MAX_HANDSHAKE} octets in the TLS handshake")
+        self._connection.bio_write(data)
+        return self._step()
+
+    def certificates(self) -> tuple[bytes, ...]:
+        """Return the certificates that the server sent, DER, leaf first. Raises `HandshakeFailed`."""
+        if self._connection.get_protocol_version() < SSL.TLS1_2_VERSION:
+            # RFC 9325 section 3.1.1: what is older must not be used, and many senders refuse it.
+            raise HandshakeFailed("old-tls", f"speaks {self.version} at most; expected TLS 1.2 or later")
+        # Not as_cryptography: its parser refuses odd certificates that DANE-EE takes.
+        chain = self._connection.get_peer_cert_chain() or []
+        try:
+            return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain)
+        except crypto.Error:
+            raise HandshakeFailed("bad-certificate", "presented a certificate that cannot be encoded") from None
+
+    def last_words(self, farewell: bytes = b"") -> bytes:
+        """Return the last bytes to send: the farewell and close_notify, or the alert that says what was wrong."""
+        if self.done:
+            with suppress(SSL.Error):
+                if farewell:
+                    self._connection.send(farewell)
+                self._connection.shutdown()
+        return self._drain()
+
+    def _step(self) -> bytes:
+        try:
+            self._connection.do_handshake()
+            self.done = True
+        except SSL.WantReadError:
+            pass
+        except SSL.Error as error:
+            raise failure(error, self._algorithm) from None
+        return self._drain()
+
+    def _drain(self) -> bytes:
+        said = b""
+        with suppress(SSL.Error):
+            while len(piece := self._connection.bio_read(_PIECE)) == _PIECE:
+                said += piece
+            said += piece
+        return said
 
 
-def peer_chain(client: SSL.Connection) -> Sequence[bytes]:
-    """Return the certificates that the server sent, DER, leaf first. Raises `HandshakeFailed` for an old version."""
-    version = client.get_protocol_version()
-    if version < SSL.TLS1_2_VERSION:
-        # RFC 9325 section 3.1.1: what is older must not be used, and many senders refuse it.
-        raise HandshakeFailed(f"speaks {client.get_protocol_version_name()} at most; expected TLS 1.2 or later")
-    # Not as_cryptography: its parser refuses odd certificates that DANE-EE takes.
-    chain = client.get_peer_cert_chain() or []
-    return [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain]
-
-
-def failure(error: SSL.Error, state: bytes, algorithm: KeyAlgorithm | None) -> HandshakeFailed:
-    """Put an error of OpenSSL's into words, which came in a state of the handshake."""
-    if isinstance(error, SSL.SysCallError | SSL.ZeroReturnError):
-        return HandshakeFailed("hung up in the TLS handshake", hung_up=state.endswith(_NOTHING_HEARD))
-    reasons = [str(entry[-1]) for entry in (error.args[0] if error.args else ()) if entry[-1]]
+def failure(error: SSL.Error, algorithm: KeyAlgorithm | None) -> HandshakeFailed:
+    """Put an error of OpenSSL's into words."""
+    entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    reasons = [str(entry[-1]) for entry in entries if entry[-1]]
+    parts = {str(entry[0]) for entry in entries}
     reason = reasons[0] if reasons else "no reason given"
     if algorithm is not None and any(sign in reason for sign in _NOT_OFFERED):
         return not_offered(algorithm, reason)
     if any(sign in reason for sign in _NOT_TLS):
-        return HandshakeFailed(f"does not speak TLS where the handshake was expected ({reason})")
+        return HandshakeFailed("not-tls", f"does not speak TLS where the handshake was expected ({reason})")
     if reason.startswith(_ALERTS):
-        return HandshakeFailed(f"refused the TLS handshake: {reason}")
-    return HandshakeFailed(f"failed in the TLS handshake: {reason}")
+        return HandshakeFailed("tls-refused", f"refused the TLS handshake: {reason}")
+    return HandshakeFailed(_kind(reasons, parts), f"failed in the TLS handshake: {reason}")
+
+
+def _kind(reasons: list[str], parts: set[str]) -> FailureKind:
+    if any(reason.startswith(_OLD) for reason in reasons):
+        return "old-tls"
+    if any(reason.startswith(_TOO_MUCH) for reason in reasons):
+        return "flood"
+    if any(reason.startswith(_BAD_CERTIFICATE) for reason in reasons) or parts & {
+        "asn1 encoding routines",
+        "x509 certificate routines",
+    }:
+        return "bad-certificate"
+    return "tls-failed"
 
 
 def not_offered(algorithm: KeyAlgorithm, found: str) -> HandshakeFailed:
     """Return the failure that says that the server has no certificate of the kind asked for."""
-    return HandshakeFailed(f"has no {_NAMES[algorithm]} certificate ({found})", not_offered=True)
+    return HandshakeFailed("not-offered", f"has no {_NAMES[algorithm]} certificate ({found})")
 
 
 def _ask_for(made: SSL.Context, signatures: bytes) -> None:
