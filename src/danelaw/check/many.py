@@ -1,7 +1,7 @@
 """Checks of many targets, as a stream: from an iterator of lines to results as they come, in constant memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from danelaw.check.targets import parse_target
@@ -49,7 +49,7 @@ async def examine_many(
     *,
     jobs: int = JOBS,
     parse: Callable[[str], Target] = parse_target,
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Yield a result for every line but blank ones and comments (``#``), in the order in which they are done.
 
     At most ``jobs`` targets are looked at at once, and lines are taken no faster than results are. ``lines`` may be
