@@ -4,7 +4,7 @@ Whether a record matches is `matching`'s to say; what is added here is PKIX trus
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -59,16 +59,14 @@ def _judged(
 ) -> tuple[bool, int | None, str]:
     """Return whether a usable record matches, the depth of what it pins, and why it does not match."""
     depth = _depth(record, chain)
-    if record.usage == 3:
-        matched = matches(record, chain)
-        return matched, depth, "" if matched else _pins_another(record, chain, depth)
-    if record.usage in {1, 0} and not roots:
-        return False, depth, f"usage {record.usage} needs a trusted CA, and no trusted CAs were given"
-    if record.usage == 1 and not matches(record, chain):
+    if record.usage in {1, 3} and not matches(record, chain):
         return False, depth, _pins_another(record, chain, depth)
-    matched = _trusted(record, chain, now, roots) if record.usage in {0, 1} else matches(record, chain, (), now)
-    if not matched:
-        return False, depth, _unreached(record, chain, now, roots)
+    if record.usage == 3:
+        return True, depth, ""
+    if record.usage in {0, 1} and not roots:
+        return False, depth, f"usage {record.usage} needs a trusted CA, and no trusted CAs were given"
+    if not _leads_up(record, chain, now, roots):
+        return False, depth, _not_up(record, chain, now, roots)
     if names and not fits(chain, names):
         return False, depth, _misfit(chain, names)
     return True, depth, ""
@@ -82,15 +80,17 @@ def _depth(record: TlsaRecord, chain: Chain) -> int | None:
     return found[0] if record.usage in {1, 3} else next((number for number in found if number), found[0])
 
 
-def _trusted(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> bool:
-    """Return whether a way from the leaf to a trusted CA passes what the record pins (RFC 7671 sections 5.3, 5.4).
+def _leads_up(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> bool:
+    """Return whether the leaf leads up to what the record pins, and for usages 0 and 1 to a trusted CA by that way.
 
-    The way may go on above a trusted certificate, as section 5.4 demands.
+    The way may go on above a trusted certificate (RFC 7671 section 5.4).
     """
-    candidates = (*chain.certificates_der[1:], *roots)
+    if record.usage == 2:
+        return matches(record, chain, (), now)
+    candidates = _candidates(record, chain, roots)
     reached = pki.climb(chain.leaf_der, candidates, chain.names, now)
     trusted = frozenset(roots)
-    if record.usage == 1:
+    if record.usage == 1:  # RFC 7671 section 5.3
         itself = chain.leaf_der in trusted and pki.is_valid_at(chain.leaf_der, now)
         return itself or not trusted.isdisjoint(reached)
     return any(
@@ -99,6 +99,12 @@ def _trusted(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tupl
         for certificate_der, below in reached.items()
         if selects(record, certificate_der)
     )
+
+
+def _candidates(record: TlsaRecord, chain: Chain, roots: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return all that the way up may pass: what is presented, what is trusted, and what a record holds in full."""
+    held = (record.data,) if record.usage in {0, 2} and (record.selector, record.matching_type) == (0, 0) else ()
+    return (*chain.certificates_der[1:], *roots, *held)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -125,7 +131,7 @@ def _pins_another(record: TlsaRecord, chain: Chain, depth: int | None) -> str:
         return "the digest of an empty string"
     if depth:
         wanted = record.usage - 1
-        return f"pins the CA certificate {_shown(chain.certificates_der[depth])}, which is for usage {wanted}"
+        return f"pins the CA certificate {pki.subject_text(chain.certificates_der[depth])}, which is for usage {wanted}"
     other = _with_other_selector(record)
     if selects(other, chain.leaf_der):
         part = "whole certificate" if record.selector else "key"
@@ -133,68 +139,60 @@ def _pins_another(record: TlsaRecord, chain: Chain, depth: int | None) -> str:
     return "pins another key" if record.selector else "pins another certificate"
 
 
-def _unreached(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> str:
+def _not_up(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> str:
     """Say of usages 0, 1 and 2 why no valid way leads to what they pin, or on from there to a trusted CA."""
-    pinned = [one for one in (*chain.certificates_der[1:], *roots) if selects(record, one)]
-    if record.usage != 1 and not pinned:
-        if (record.usage, record.matching_type) != (2, 0):
-            return _not_presented(record, chain)
-        pinned = [record.data] if record.selector == 0 else []
-    above = (*chain.certificates_der[1:], *roots, *pinned)
-    ever = pki.climb(chain.leaf_der, above, chain.names)
-    late = next((one for one in (chain.leaf_der, *ever) if not pki.is_valid_at(one, now)), None)
-    if record.usage == 1 and late is None:
+    if now is not None and _leads_up(record, chain, None, roots):
+        return _out_of_date(chain, now, pki.climb(chain.leaf_der, _candidates(record, chain, roots), chain.names))
+    if record.usage == 1:
         return "the certificate does not chain up to a trusted CA"
-    if record.usage != 1 and late is None and not any(one in ever for one in pinned):
-        return _not_above(pinned)
-    if late is not None:
-        return _invalid(late, chain, now)
-    return f"{_shown(pinned[0])}, which it pins, does not chain up to a trusted CA"
-
-
-def _not_presented(record: TlsaRecord, chain: Chain) -> str:
-    if record.data in _EMPTY:
-        return "the digest of an empty string"
     if selects(record, chain.leaf_der):
         return f"pins the service's own certificate, which is for usage {record.usage + 1}"
-    other = _with_other_selector(record)
-    if any(selects(other, one) for one in chain.certificates_der[1:]):
-        part = "whole CA certificate" if record.selector else "CA's key"
-        return f"holds the digest of the {part}: its selector ought to be {other.selector}"
-    return f"the CA {'key' if record.selector else 'certificate'} that it pins is not presented"
+    candidates = _candidates(record, chain, roots)
+    pinned = next((one for one in candidates if selects(record, one)), None)
+    if pinned is None:
+        return _not_presented(record, chain)
+    shown = f"{pki.subject_text(pinned)}, which it pins,"
+    if not pki.is_ca(pinned):
+        return f"{shown} is no CA certificate"
+    if pinned in pki.climb(chain.leaf_der, candidates, chain.names):
+        return f"{shown} does not chain up to a trusted CA"
+    if pinned in pki.climb(chain.leaf_der, candidates, signatures_alone=True):
+        return f"a CA certificate on the way to {shown} may not issue this one (RFC 5280 section 6.1)"
+    return f"the certificate does not chain up to {shown.removesuffix(',')}"
 
 
-def _not_above(pinned: Sequence[bytes]) -> str:
-    if not pinned:
-        return "the CA key that it holds is not presented, and signed nothing of what is"
-    if not pki.is_ca(pinned[0]):
-        return f"{_shown(pinned[0])}, which it pins, is no CA certificate"
-    return f"the certificate does not chain up to {_shown(pinned[0])}, which it pins"
-
-
-def _invalid(certificate_der: bytes, chain: Chain, now: datetime | None) -> str:
-    whose = "" if certificate_der == chain.leaf_der else f"{_shown(certificate_der)} "
-    dates = pki.validity(certificate_der)
-    if dates is None or now is None:
+def _out_of_date(chain: Chain, now: datetime, way: Iterable[bytes]) -> str:
+    late = next((one for one in (chain.leaf_der, *way) if not pki.is_valid_at(one, now)), chain.leaf_der)
+    whose = "" if late == chain.leaf_der else f"{pki.subject_text(late)} "
+    dates = pki.validity(late)
+    if dates is None:
         return f"{whose}has no dates that can be read"
     if now < dates[0]:
         return f"{whose}not valid before {dates[0]:%Y-%m-%d}"
     return f"{whose}expired on {dates[1]:%Y-%m-%d}"
 
 
+def _not_presented(record: TlsaRecord, chain: Chain) -> str:
+    if record.data in _EMPTY:
+        return "the digest of an empty string"
+    other = _with_other_selector(record)
+    if any(selects(other, one) for one in chain.certificates_der[1:]):
+        part = "whole CA certificate" if record.selector else "CA's key"
+        return f"holds the digest of the {part}: its selector ought to be {other.selector}"
+    if (record.selector, record.matching_type) == (1, 0):
+        return "the CA key that it holds is not presented, and signed nothing of what is"
+    return f"the CA {'key' if record.selector else 'certificate'} that it pins is not presented"
+
+
 def _misfit(chain: Chain, names: Sequence[str]) -> str:
     if any(name_matches(name, chain.names) for name in names):
-        return "the certificate's extended key usage does not allow TLS servers"
+        return "the certificate's key usages do not allow a TLS server, or it has an unknown critical extension"
     has = ", ".join(map(_printable, chain.names[:3])) + (", …" if len(chain.names) > 3 else "")
     return f"the certificate is for {has or 'no DNS name'}, not for {' or '.join(dict.fromkeys(names))}"
 
 
 def _with_other_selector(record: TlsaRecord) -> TlsaRecord:
     return TlsaRecord(record.usage, 1 - record.selector, record.matching_type, record.data)
-
-
-def _shown(certificate_der: bytes) -> str:
-    return pki.subject_text(certificate_der)
 
 
 def _printable(name: str) -> str:

@@ -22,6 +22,9 @@ from danelaw.pki import der, pem
 MAX_CERTIFICATES = 100
 CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
 
+UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What `cryptography` raises over the extensions of a certificate that its parser took."""
+
 NEVER = datetime.min.replace(tzinfo=UTC)
 """Stands for a date that a presented certificate does not tell: it is never valid."""
 
@@ -142,7 +145,7 @@ def _dns_names(leaf_der: bytes) -> tuple[str, ...]:
         names = extension.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         pass
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return ()  # there may be DNS-IDs that cannot be read: the common name must not stand in for them
     if not names:
         names = _common_names(certificate)

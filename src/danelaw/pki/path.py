@@ -13,14 +13,18 @@ from typing import NamedTuple, TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from danelaw.errors import InputError
-from danelaw.pki.chain import load
+from danelaw.pki.chain import UNREADABLE, load
 from danelaw.pki.keys import load_public_key
 
 MAX_SIGNATURES = 100
 """How many a climb verifies: an honest chain has a handful, a hostile one could ask for thousands."""
+
+MAX_RSA_BITS = 16384
+MAX_EXPONENT_BITS = 64
+"""OpenSSL's own limits for large keys; here for all."""
 
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
@@ -35,8 +39,23 @@ class _Authority(NamedTuple):
     excluded: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    issues_tls: bool
     serves_tls: bool
 
+
+_KNOWN = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.NAME_CONSTRAINTS,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    # What these say is about revocation and policies, and decides nothing here.
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.CERTIFICATE_POLICIES,
+    ExtensionOID.POLICY_MAPPINGS,
+    ExtensionOID.POLICY_CONSTRAINTS,
+    ExtensionOID.INHIBIT_ANY_POLICY,
+}
 
 _YEAR_ONE = datetime.min.replace(tzinfo=UTC)
 _NO_AUTHORITY = _Authority(
@@ -47,6 +66,7 @@ _NO_AUTHORITY = _Authority(
     excluded=(),
     not_before=_YEAR_ONE,
     not_after=_YEAR_ONE,
+    issues_tls=False,
     serves_tls=False,
 )
 
@@ -65,13 +85,14 @@ def climb(
     now: datetime | None = None,
     *,
     below: int = 0,
+    signatures_alone: bool = False,
 ) -> dict[bytes, int]:
     """Return the CA certificates among the candidates that one certificate chains up to, the nearest first.
 
-    Each step is a signature by a CA whose path length (RFC 5280 section 4.2.1.9) and, for the leaf's DNS ``names``,
-    name constraints (4.2.1.10) allow it; where ``now`` is given, all are valid then, the first included. That asks more
-    of an intermediate pinned as trust anchor than OpenSSL does, which skips the dates of the topmost certificate unless
-    it is self-signed: other clients look at them.
+    Each step is a signature by a CA for TLS servers whose path length (RFC 5280 section 4.2.1.9) and, for the leaf's
+    DNS ``names``, name constraints (4.2.1.10) allow it; with ``signatures_alone`` by any certificate. Where ``now`` is
+    given, all are valid then, the first included. That asks more of an intermediate pinned as trust anchor than OpenSSL
+    does, which skips the dates of the topmost certificate unless it is self-signed: other clients look at them.
 
     The values say how many CA certificates that count for a path length stand at or below each, on the way that has
     fewest; ``below`` is that number for the first, so that a climb can go on where another passed.
@@ -89,7 +110,8 @@ def climb(
             if candidate == start_der or candidate in reached or not _names_agree(certificate_der, candidate):
                 continue
             authority = _authority(candidate)
-            if not _may_issue(authority, count, names) or not _valid(authority, now):
+            allowed = signatures_alone or _may_issue(authority, count, names)
+            if not (allowed and _valid(authority, now)):
                 continue
             if not signatures:
                 return reached
@@ -116,6 +138,8 @@ def is_issued_by(certificate_der: bytes, issuer_der: bytes) -> bool:
     if certificate is None or issuer is None:
         return False
     try:
+        if _is_slow(issuer.public_key()):
+            return False
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
@@ -130,6 +154,8 @@ def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
         return False
     try:
         key = load_public_key(spki_der)
+        if _is_slow(key):
+            return False
         signature, signed = certificate.signature, certificate.tbs_certificate_bytes
         parameters, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
         if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, padding.PKCS1v15 | padding.PSS) and digest:
@@ -145,13 +171,24 @@ def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
     return True
 
 
+def _is_slow(key: object) -> bool:
+    """Return whether an RSA key is made so that one signature takes seconds: no CA has a public exponent like that."""
+    return isinstance(key, rsa.RSAPublicKey) and (
+        key.key_size > MAX_RSA_BITS or key.public_numbers().e.bit_length() > MAX_EXPONENT_BITS
+    )
+
+
 def is_ca(certificate_der: bytes) -> bool:
     """Return whether a certificate says that it may issue others (RFC 5280 sections 4.2.1.3, 4.2.1.9)."""
     return _authority(certificate_der).is_ca
 
 
 def serves_tls(certificate_der: bytes) -> bool:
-    """Return whether a certificate is for TLS servers, as one is that does not say (RFC 5280 section 4.2.1.12)."""
+    """Return whether a certificate can be a TLS server's own (RFC 5280 section 4.2).
+
+    Its extended key usage, where it has one, names TLS servers (4.2.1.12), its key usage allows what TLS does with a
+    key (4.2.1.3), and no critical extension is unknown.
+    """
     return _authority(certificate_der).serves_tls
 
 
@@ -171,7 +208,7 @@ def _valid(authority: _Authority, now: datetime | None) -> bool:
 
 
 def _may_issue(authority: _Authority, below: int, names: Sequence[str]) -> bool:
-    if not (authority.is_ca and authority.serves_tls):
+    if not (authority.is_ca and authority.issues_tls):
         return False
     if authority.path_length is not None and below > authority.path_length:
         return False
@@ -199,6 +236,10 @@ def _authority(certificate_der: bytes) -> _Authority:
         usage = _extension(certificate, x509.KeyUsage)
         named = _extension(certificate, x509.NameConstraints)
         purposes = _extension(certificate, x509.ExtendedKeyUsage)
+        # RFC 5280 section 4.2: one with a critical extension that nobody here knows is refused.
+        suits = (purposes is None or ExtendedKeyUsageOID.SERVER_AUTH in purposes) and all(
+            each.oid in _KNOWN for each in certificate.extensions if each.critical
+        )
         # Roots older than X.509 version 3 have no extensions; OpenSSL lets them issue where they are self-signed.
         old_root = certificate.version is x509.Version.v1 and self_issued
         permitted = named.permitted_subtrees if named else None
@@ -211,9 +252,11 @@ def _authority(certificate_der: bytes) -> _Authority:
             excluded=_dns_bases(excluded),
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
-            serves_tls=purposes is None or ExtendedKeyUsageOID.SERVER_AUTH in purposes,
+            issues_tls=suits,
+            serves_tls=suits
+            and (usage is None or usage.digital_signature or usage.key_encipherment or usage.key_agreement),
         )
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return _NO_AUTHORITY
 
 
