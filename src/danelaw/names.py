@@ -25,6 +25,18 @@ _DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})  # UTS 46 s
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 """IPv4 addresses as IPv6-only hosts reach them (RFC 6052 section 2.1, RFC 8215)."""
 
+NOT_PUBLIC = (
+    # RFC 6890 and IANA's special-purpose registry of IPv4; multicast and what is reserved
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+    # of IPv6, all that is no global unicast (2000::/3) and so was given to nobody: loopback, unique local, link-local …
+    *("::/3", "4000::/2", "8000::/2", "c000::/3", "e000::/4", "f000::/5", "f800::/6"),
+    *("fc00::/7", "fe00::/8", "ff00::/8"),
+    # within it: protocols' own (Teredo too), documentation, 6to4
+    *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+)
+"""Networks that hold every address that `is_public_address` refuses, and few others, for programs that take a list."""
+
 _PROTOCOLS: dict[int, DefaultProtocol] = {
     25: "smtp",
     587: "smtp",

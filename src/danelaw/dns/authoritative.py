@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
+from danelaw.dns import blindness
 from danelaw.dns import message as wire
 from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
 from danelaw.dns.message import Malformed, Message, Name, text_of
@@ -156,14 +157,7 @@ class _Look:
 
     async def _resolve(self, name: Name, rrtype: int) -> Resolution:
         """Resolve with validation; where all is bogus since the root's own keys are, say that in its place."""
-        found = await self._validating.resolve(name, rrtype)
-        if found.security != "bogus":
-            return found
-        root = await self._validating.resolve(wire.name_of("."), wire.DNSKEY)
-        if root.security == "secure":
-            return found
-        why = f"the root zone's keys do not validate from here (network, or trust anchor): {root.why or root.security}"
-        return Resolution(found.rcode, "indeterminate", why, found.message)
+        return await blindness.resolve(self._validating, name, rrtype)
 
     async def _validated(self, name: Name) -> Validated:
         found = await self._resolve(name, wire.TLSA)

@@ -3,16 +3,19 @@
 It resolves from the root down, or through a forwarder, and validates in both cases; no AD bit of anybody is believed.
 It reads no resolv.conf and no hosts file, only the few lines that `config_text` writes.
 
-A `Context` is made for each look and thrown away after it (about 2 ms): a look must see the world as it is now, and
-libunbound has no way to empty the cache of a context for names that are not known beforehand.
+For `apply`, a `Context` is made for each look and thrown away after it (about 2 ms): a look must see the world as it is
+now, and libunbound has no way to empty the cache of a context for names that are not known beforehand. For `check`, one
+`lasting` context serves many look-ups, and remembers what it found for as long as its TTL allows.
 """
 
 import asyncio
 import ctypes
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
+from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +25,7 @@ from danelaw.dns.exchange import Address, parse_address
 from danelaw.dns.message import Malformed, Message, Name
 from danelaw.errors import InputError, Refused
 from danelaw.model import ResolverSpec, Security
+from danelaw.names import NOT_PUBLIC
 
 _LIBRARY = "libunbound.so.8"
 _NO_LIBRARY = "{}: cannot be loaded ({}); install Debian's package libunbound8 (`apt install libunbound8`)"
@@ -57,8 +61,9 @@ _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER
 class Resolution:
     """What libunbound says of one name and type.
 
-    ``message`` is the whole answer, where there is one that parses; ``why`` says why it is bogus or indeterminate;
-    ``ttl`` is in seconds; ``canonical_name`` is where a CNAME chain ended ("" without an answer).
+    ``rcode`` is ``TIMEOUT`` where it said nothing within the limit. ``message`` is the whole answer, where there is one
+    that parses; ``why`` says why it is bogus or indeterminate; ``ttl`` is in seconds; ``canonical_name`` is where a
+    CNAME chain ended ("" without an answer).
     """
 
     rcode: str
@@ -70,8 +75,33 @@ class Resolution:
     canonical_name: str = ""
 
 
-def config_text(spec: ResolverSpec, *, validate: bool = True) -> str:
-    """Return the configuration of a context. Raises `InputError` where a file of ``spec`` cannot be used."""
+_BRIEF = {"msg-cache-size": "1m", "rrset-cache-size": "1m", "key-cache-size": "256k", "neg-cache-size": "256k"}
+"""The caches of a context that serves one look."""
+
+_LASTING = {
+    "msg-cache-size": "8m",
+    "rrset-cache-size": "16m",
+    "key-cache-size": "2m",
+    "neg-cache-size": "1m",
+    # what was broken a minute ago may have been repaired since, by who checks it again
+    "infra-host-ttl": "60",
+    "val-bogus-ttl": "5",
+    "cache-max-negative-ttl": "300",
+}
+"""The caches of one that serves thousands: bounded, and quick to forget what failed."""
+
+
+def config_text(
+    spec: ResolverSpec,
+    *,
+    validate: bool = True,
+    lasting: bool = False,
+    may_reach: Callable[[str], bool] | None = None,
+) -> str:
+    """Return the configuration of a context. Raises `InputError` where a file of ``spec`` cannot be used.
+
+    ``may_reach`` says of an address whether it may be asked (`unreachable`); the resolver of ``spec`` always may.
+    """
     lines = [
         "server:",
         f'  module-config: "{"validator iterator" if validate else "iterator"}"',
@@ -81,21 +111,35 @@ def config_text(spec: ResolverSpec, *, validate: bool = True) -> str:
         # a signature is good until it expires and not an hour or a day longer: what the strictest sender sees
         "  val-sig-skew-min: 0",
         "  val-sig-skew-max: 0",
-        "  msg-cache-size: 1m",
-        "  rrset-cache-size: 1m",
-        "  key-cache-size: 256k",
-        "  neg-cache-size: 256k",
     ]
+    lines += [f"  {option}: {value}" for option, value in (_LASTING if lasting else _BRIEF).items()]
     if spec.root_hints is not None:
         lines.append(f'  root-hints: "{_readable(spec.root_hints, "root hints")}"')
     if validate and spec.trust_anchor is not None:
         lines.append(f'  trust-anchor-file: "{_readable(spec.trust_anchor, "trust anchor")}"')
     elif validate:
         lines += [f'  trust-anchor: "{anchor}"' for anchor in _root_anchors()]
+    if spec.address is None and may_reach is not None:
+        lines += [f"  do-not-query-address: {network}" for network in unreachable(may_reach)]
     if spec.address is not None:
         address = parse_address(spec.address)
         lines += ["forward-zone:", '  name: "."', f"  forward-addr: {address.host}@{spec.port}"]
     return "\n".join(lines) + "\n"
+
+
+def unreachable(may_reach: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return the networks of `names.NOT_PUBLIC` that libunbound must not ask, since ``may_reach`` refuses addresses.
+
+    A network is kept open only where its first, its middle and its last address may all be asked, so that a part of it
+    which is allowed opens nothing else.
+    """
+    closed = []
+    for text in NOT_PUBLIC:
+        network = ip_network(text)
+        edges = (network[0], network[1], network[network.num_addresses // 2], network[-2], network[-1])
+        if not all(may_reach(str(address)) for address in edges):
+            closed.append(text)
+    return tuple(closed)
 
 
 def _readable(path: str, what: str) -> str:
@@ -145,13 +189,22 @@ def load(name: str = _LIBRARY) -> Any:
 class Context:
     """A fresh resolver with an empty cache, to be used with ``async with`` inside one event loop.
 
-    ``validate`` False leaves the validator out, so that what stands in a bogus zone can be seen too.
+    ``validate`` False leaves the validator out, so that what stands in a bogus zone can be seen too. ``timeout`` is in
+    seconds. ``lasting``: for many look-ups, with larger caches. ``may_reach`` as in `config_text`.
     """
 
-    def __init__(self, spec: ResolverSpec, *, validate: bool = True, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        spec: ResolverSpec,
+        *,
+        validate: bool = True,
+        timeout: float = 10.0,
+        lasting: bool = False,
+        may_reach: Callable[[str], bool] | None = None,
+    ) -> None:
         self._spec = spec
-        self._validate = validate
         self._timeout = timeout
+        self._config = partial(config_text, spec, validate=validate, lasting=lasting, may_reach=may_reach)
         self._waiting: dict[int, asyncio.Future[tuple[int, Resolution]]] = {}
         self._counter = 0
         self._ctx: Any = None
@@ -171,18 +224,21 @@ class Context:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Throw the context away with all that it still waits for."""
+        """Throw the context away with all that it still waits for, which gets its answer: none."""
         asyncio.get_running_loop().remove_reader(self._fd)
         self._close()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_result((0, _CLOSED))
 
     def _close(self) -> None:
         if self._ctx is not None:
-            self._lib.ub_ctx_delete(self._ctx)
-            self._ctx = None
+            ctx, self._ctx = self._ctx, None
+            self._lib.ub_ctx_delete(ctx)
 
     def _open(self) -> None:
         self._lib = load()
-        text = config_text(self._spec, validate=self._validate)
+        text = self._config()
         self._ctx = self._lib.ub_ctx_create()
         if not self._ctx:
             raise Refused("libunbound: no context could be made (out of memory)")
@@ -196,6 +252,8 @@ class Context:
 
     async def resolve(self, name: Name, rrtype: int) -> Resolution:
         """Resolve a name; return within the context's time limit, whatever the network does."""
+        if self._ctx is None:
+            return _CLOSED
         future: asyncio.Future[tuple[int, Resolution]] = asyncio.get_running_loop().create_future()
         self._counter += 1
         token = self._counter
@@ -205,26 +263,32 @@ class Context:
             self._ctx, name.to_text().encode(), rrtype, wire.IN, token, self._callback, ctypes.byref(query)
         )
         try:
-            if error:
-                return self._failed(error)
-            async with asyncio.timeout(self._timeout):
-                error, resolution = await future
-                return self._failed(error) if error else resolution
+            if not error:
+                async with asyncio.timeout(self._timeout):
+                    error, resolution = await future
+            return self._failed(error) if error else resolution
         except TimeoutError:
-            if self._ctx is not None:
-                self._lib.ub_cancel(self._ctx, query)
-            return Resolution("SERVFAIL", "indeterminate", f"no answer within {self._timeout:g} s")
+            return Resolution("TIMEOUT", "indeterminate", f"no answer within {self._timeout:g} s")
         finally:
             del self._waiting[token]
+            if not future.done() or future.cancelled():
+                self._cancel(query)
+
+    def _cancel(self, query: ctypes.c_int) -> None:
+        """Give up what nobody waits for any more, so that libunbound does not go on with it."""
+        if self._ctx is not None:
+            self._lib.ub_cancel(self._ctx, query)
 
     def _arrived(self, token: int | None, error: int, result: Any) -> None:
         """Take what libunbound found; called by ub_process, inside the event loop's thread."""
-        future = self._waiting.get(token or 0)
-        if future is not None and not future.done():
-            found = Resolution("SERVFAIL", "indeterminate") if error else _resolution(result.contents)
-            future.set_result((error, found))
-        if result:
-            self._lib.ub_resolve_free(result)
+        try:
+            future = self._waiting.get(token or 0)
+            if future is not None and not future.done():
+                found = Resolution("SERVFAIL", "indeterminate") if error else _resolution(result.contents)
+                future.set_result((error, found))
+        finally:
+            if result:
+                self._lib.ub_resolve_free(result)
 
     def _failed(self, error: int) -> Resolution:
         if error == -7:  # UB_INITFAIL: the files are read at the first query
@@ -240,6 +304,9 @@ class Context:
     def _text(self, error: int) -> str:
         text: bytes = self._lib.ub_strerror(error)
         return text.decode("ascii", "replace")
+
+
+_CLOSED = Resolution("TIMEOUT", "indeterminate", "it was given up before an answer came")
 
 
 def _resolution(result: _UbResult) -> Resolution:

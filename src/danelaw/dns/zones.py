@@ -25,6 +25,9 @@ _MAX_SERVERS = 64
 """How many addresses a zone may have before the rest is ignored: hostile NS sets are bounded."""
 
 
+_FORBIDDEN = "may not be asked: its address is not public"
+
+
 class NoZone(Exception):
     """No zone could be found for a name; the text says why, for people."""
 
@@ -33,8 +36,8 @@ class NoZone(Exception):
 class Zone:
     """A zone and its servers, each with the largest TTL of the NS records that lead to it (0: from the config).
 
-    ``unresolved`` maps NS names to why their address is not known; ``left_out`` are servers without a route from here
-    and NS names that have no address at all.
+    ``unresolved`` maps NS names to why their address is not known; ``left_out`` are servers without a route from here,
+    those that may not be asked, and NS names that have no address at all.
     """
 
     name: Name
@@ -94,17 +97,27 @@ class Forwarded:
 
 
 class Asker:
-    """Asks servers directly, each question once a look, not too many at a time, dead ones not for ever."""
+    """Asks servers directly, each question once a look, not too many at a time, dead ones not for ever.
 
-    def __init__(self, tries: int, limit: float) -> None:
+    ``may_reach`` says of an address whether it may be asked.
+    """
+
+    def __init__(self, tries: int, limit: float, may_reach: Callable[[str], bool] | None = None) -> None:
         self._tries = tries
         self._limit = limit
+        self._may_reach = may_reach
         self._gate = asyncio.Semaphore(64)
         self._memo: dict[tuple[Address, Name, int], asyncio.Task[Message]] = {}
         self._silent: set[Address] = set()
 
+    def allowed(self, server: Address) -> bool:
+        """Return whether a server may be asked."""
+        return self._may_reach is None or self._may_reach(server.host)
+
     async def ask(self, server: Address, name: Name, rrtype: int) -> Message:
         """Return the server's answer. Raises `NoAnswer`."""
+        if not self.allowed(server):
+            raise NoAnswer(_FORBIDDEN, sent=False)
         key = (server, name, rrtype)
         if key not in self._memo:
             self._memo[key] = asyncio.create_task(self._ask(*key))
@@ -169,8 +182,8 @@ class Finder:
         return await self._remember(zone, partial(self._servers, zone, None))
 
     def routed(self, server: Address) -> bool:
-        """Return whether this host has a route to a server."""
-        return self._route(server)
+        """Return whether a server may be asked, and this host has a route to it."""
+        return self._asker.allowed(server) and self._route(server)
 
     async def below(self, referral: Delegation, zone: Name) -> Zone:
         """Return the zone that a referral leads to."""
@@ -250,7 +263,7 @@ class Finder:
         found = _Addresses({}, {}, [])
         while True:
             found = await self._resolve(ttls, glue)
-            new = [a for a in found.servers if a not in asked and self._route(a)][: _MAX_SERVERS - len(asked)]
+            new = [a for a in found.servers if a not in asked and self.routed(a)][: _MAX_SERVERS - len(asked)]
             if not new:
                 break
             asked.update(new)
@@ -277,7 +290,7 @@ class Finder:
         except (NoAnswer, NoZone):
             return Delegation({})
         hosts = await self._resolve(delegation_in(listed, parent).ns, {})
-        servers = [server for server in hosts.servers if self._route(server)][:_PARENT_SERVERS]
+        servers = [server for server in hosts.servers if self.routed(server)][:_PARENT_SERVERS]
         ttls: dict[Name, int] = {}
         glue: dict[Name, tuple[str, ...]] = {}
         for answer in (await self._asker.ask_all(servers, zone, wire.NS)).values():
@@ -312,14 +325,15 @@ class Finder:
     def _routed(
         self, zone: Name, servers: Mapping[Address, int], unresolved: Mapping[str, str], without: Sequence[str]
     ) -> Zone:
-        """Leave out, and name, the servers of a family that this host has no route for (rules.md, L)."""
+        """Leave out, and name, what may not be asked, and a family that this host has no route for (rules.md, L)."""
         kept = dict(list(servers.items())[:_MAX_SERVERS])
-        families = {server.is_ipv6 for server in kept if self._route(server)}
+        allowed = {server: ttl for server, ttl in kept.items() if self._asker.allowed(server)}
+        families = {server.is_ipv6 for server in allowed if self._route(server)}
         # where no family works at all, the host is cut off: then all are asked, and all are missed
-        left_out = [str(server) for server in kept if families and server.is_ipv6 not in families]
-        reached = {server: ttl for server, ttl in kept.items() if str(server) not in left_out}
-        in_order = dict(sorted(reached.items()))
-        return Zone(zone, in_order, unresolved, tuple(sorted([*left_out, *without])))
+        reached = {server: ttl for server, ttl in allowed.items() if not families or server.is_ipv6 in families}
+        forbidden = [f"{server} ({_FORBIDDEN})" for server in kept if server not in allowed]
+        unrouted = [str(server) for server in allowed if server not in reached]
+        return Zone(zone, dict(sorted(reached.items())), unresolved, tuple(sorted([*unrouted, *forbidden, *without])))
 
 
 @dataclass(frozen=True, slots=True)
