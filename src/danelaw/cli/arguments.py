@@ -56,10 +56,32 @@ def parser() -> argparse.ArgumentParser:
     timer.add_argument("--unit-dir", default="/etc/systemd/system", metavar="DIR", help="default: /etc/systemd/system")
     timer.add_argument("--cron", action="store_true", help="a line for /etc/cron.d in place of units")
 
+    _add_check(commands.add_parser("check", help="what senders that obey DANE make of a domain or host:port, and why"))
     _add_tlsa(
         commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key, CSR or live host:port")
     )
     return top
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    check.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="a domain (its MX hosts), HOST:PORT, or [IPV6]:PORT"
+    )
+    check.add_argument("--file", metavar="FILE", help="targets, one a line, - for standard input; results stream")
+    check.add_argument("--jobs", type=int, default=32, metavar="N", help="targets at once; default: 32")
+    check.add_argument(
+        "--protocol", metavar="PROTOCOL", help="how TLS starts: smtp, imaps, xmpp-client … default: by the port"
+    )
+    check.add_argument("--service", metavar="LABEL", help="find a domain's hosts by SRV records, as _LABEL._tcp")
+    check.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="for a handshake; default: 10")
+    check.add_argument("--no-policy", action="store_true", help="do not look for MTA-STS and TLSRPT")
+    check.add_argument("--html", metavar="FILE", help="write a page with a picture")
+    check.add_argument("--jsonl", action="store_true", help="one JSON document a line")
+    check.add_argument("--nagios", action="store_true", help="one line and the exit status of a monitoring plug-in")
+    check.add_argument("--require-dane", action="store_true", help="with --nagios: not protected is critical")
+    check.add_argument("--prometheus", metavar="FILE", help="write metrics for node_exporter's textfile collector")
+    check.add_argument("--record", metavar="FILE", help="keep all answers, to be judged again by --replay")
+    check.add_argument("--replay", metavar="FILE", help="judge the answers in a file that --record wrote")
 
 
 def _add_tlsa(tlsa: argparse.ArgumentParser) -> None:

@@ -244,6 +244,13 @@ def _tlsa(arguments: argparse.Namespace, around: Around) -> int:
     return tlsa(arguments)
 
 
+def _check(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.check import check  # noqa: PLC0415 (start-up)
+
+    del around  # it looks from outside, and keeps no state
+    return check(arguments)
+
+
 def _timer(arguments: argparse.Namespace, around: Around) -> int:
     del around
     import platform  # noqa: PLC0415 (start-up)
@@ -303,4 +310,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "revoke": _revoke,
     "timer": _timer,
     "tlsa": _tlsa,
+    "check": _check,
 }

@@ -1,0 +1,45 @@
+"""What `check` looks with: the real outside as a config has it, and what the config wishes for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from danelaw.check.outside import Outside
+from danelaw.config import load
+from danelaw.config.views import load_views
+from danelaw.errors import DanelawError
+from danelaw.model import Clock
+from danelaw.names import parse_host_port
+from danelaw.run.compose import survey
+from danelaw.run.system import SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """What a check looks with, and the TTLs that the config asks for, in seconds by owner name (with the final dot)."""
+
+    clock: Clock
+    outside: Outside
+    ttls: Mapping[str, int]
+
+
+def checking(config: str | None, *, timeout: float) -> Checking:
+    """Return what `check.examine` looks with, as a config wants it; ``timeout`` bounds a handshake, in seconds.
+
+    Without a config the defaults hold. Raises `ConfigError` for `[resolver]`, `[authoritative]` and `[connect]` alone.
+    """
+    clock = SystemClock()
+    if config is None:
+        return Checking(clock, Outside(clock, timeout=timeout), {})
+    views = load_views(config)
+    connect = {source: parse_host_port(target) for source, target in views.connect.items()}
+    made = Outside(clock, views.resolver, authoritative=views.authoritative, connect=connect, timeout=timeout)
+    return Checking(clock, made, _ttls(config))
+
+
+def _ttls(config: str) -> Mapping[str, int]:
+    """Return the TTLs that a whole config asks for; none of one that is at fault: a check is not about that."""
+    try:
+        desired = load(config, survey(config, prefers_last=True)).desired
+    except DanelawError:
+        return {}
+    return {claim.endpoint.owner: claim.ttl for each in desired.certificates for claim in each.claims}
