@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from danelaw.check.answers import unasked
 from danelaw.check.gates import Gates
 from danelaw.check.policy import PolicyFetcher
 from danelaw.dns.authoritative import AuthoritativeView
@@ -37,7 +36,6 @@ PER_SERVER = 4
 AT_ONCE = 64
 """Handshakes at once in all."""
 
-_LOOKUPS_AT_ONCE = 256
 _LOOKS_AT_ONCE = 16
 """Looks at every server of a zone; each has resolvers of its own."""
 
@@ -72,7 +70,7 @@ class Outside:
         self._connect = dict(connect or {})
         self._may_reach = may_reach
         self._lookup_timeout = lookup_timeout
-        self._dialer = Dialer(clock, timeout=timeout, ehlo_name=ehlo_name)
+        self._dialer = Dialer(clock, timeout=timeout, ehlo_name=ehlo_name, may_reach=may_reach)
         self._view = AuthoritativeView(self._resolver, authoritative or {}, clock, may_reach=may_reach)
         self._policies = PolicyFetcher(
             self._look_up, connect=self._connect, may_reach=may_reach, roots=roots, timeout=2 * timeout
@@ -88,7 +86,6 @@ class Outside:
             )
             self._ending = opened.pop_all()
         self._handshakes = Gates(self._per_server, self._at_once)
-        self._asking = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._looking = asyncio.Semaphore(_LOOKS_AT_ONCE)
         return self
 
@@ -113,8 +110,7 @@ class Outside:
                 return await self._policies.fetch(question)
 
     async def _look_up(self, lookup: Lookup) -> LookedUp:
-        async with self._asking:
-            return await self._lookups.find(lookup)
+        return await self._lookups.find(lookup)
 
     async def _look(self, question: Authorities) -> OwnerLook:
         async with self._looking:
@@ -124,9 +120,5 @@ class Outside:
     async def _shake(self, handshake: Handshake) -> Shaken:
         through = mapped(self._connect, handshake.host, handshake.address, handshake.port)
         dialled = through or (handshake.address, handshake.port)
-        if self._may_reach is not None and not self._may_reach(dialled[0]):
-            answer = unasked(handshake, "a check from here may not connect to this address", "forbidden")
-            assert isinstance(answer, Shaken)  # noqa: S101 - for the type checker
-            return answer
         async with self._handshakes.passing(dialled):
             return await self._dialer.shake(handshake, through)
