@@ -1,24 +1,33 @@
-"""The CA certificates that this machine trusts, for records of usages 0 and 1."""
+"""The CA certificates that this system trusts, for clients of usages 0 and 1 (RFC 6698 section 2.1.1)."""
 
 import ssl
-from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
-BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-"""Where Debian's ca-certificates keeps them all in one file."""
+from danelaw import pki
+from danelaw.errors import InputError
+from danelaw.pki import pem
+
+LARGEST = 16 << 20
+"""Bytes of a bundle that is read."""
 
 
+@cache
 def system_roots() -> tuple[bytes, ...]:
-    """Return them, DER; () where there are none. OpenSSL's own file counts, else `BUNDLE`."""
-    for path in (ssl.get_default_verify_paths().cafile, BUNDLE):
-        if path is not None and Path(path).is_file():
-            with suppress(OSError):  # ssl.SSLError is one: a file without certificates
-                return roots_of(path)
-    return ()
+    """Return the certificates of the bundle that OpenSSL uses here, DER; none where there is no such file."""
+    path = ssl.get_default_verify_paths().cafile
+    return () if path is None or not Path(path).is_file() else roots_in(path)
 
 
-def roots_of(path: str) -> tuple[bytes, ...]:
-    """Return the CA certificates of a PEM file, DER. Raises OSError where there are none."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cafile=path)
-    return tuple(context.get_ca_certs(binary_form=True))
+def roots_in(path: str) -> tuple[bytes, ...]:
+    """Return the certificates of a PEM file, DER. Raises `InputError` where it cannot be read or holds none."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a PEM file of CA certificates") from None
+    found = tuple(block.der for block in pem.blocks(data) if block.label == "CERTIFICATE")
+    usable = tuple(each for each in found if pki.load(each) is not None)
+    if not usable:
+        raise InputError(f"{path}: no CA certificate in it; give a PEM file of CA certificates")
+    return usable
