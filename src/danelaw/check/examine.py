@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 from danelaw.check.answers import Answers, unasked
 from danelaw.dane.sender import Known, Wishes, advance
-from danelaw.model import Answer, Clock, Handshake, Lookup, Progress, Question, Report, Shaken, Target
+from danelaw.model import Answer, Clock, Handshake, Lookup, Question, Report, Shaken, Target
 from danelaw.names import format_host_port
 
 TIME_LIMIT = 120.0
@@ -22,13 +22,16 @@ MOST_ROUNDS = 64
 Next = Callable[[Known], frozenset[Question] | Report]
 """From all answers so far to what to ask next, or to the report."""
 
+Tell = Callable[[str], None]
+"""Hears a line of progress."""
+
 
 async def examine(
     target: Target,
     outside: Answers,
     clock: Clock,
     wishes: Wishes | None = None,
-    tell: Progress | None = None,
+    tell: Tell | None = None,
     *,
     known: MutableMapping[Question, Answer] | None = None,
     time_limit: float = TIME_LIMIT,
@@ -53,7 +56,7 @@ def examine_blocking(
     outside: AbstractAsyncContextManager[Answers],
     clock: Clock,
     wishes: Wishes | None = None,
-    tell: Progress | None = None,
+    tell: Tell | None = None,
     *,
     known: MutableMapping[Question, Answer] | None = None,
     time_limit: float = TIME_LIMIT,
@@ -71,7 +74,7 @@ async def converse(
     next_of: Next,
     outside: Answers,
     known: MutableMapping[Question, Answer],
-    tell: Progress | None = None,
+    tell: Tell | None = None,
     time_limit: float = TIME_LIMIT,
 ) -> Report:
     """Ask what ``next_of`` wants to know, round by round, until it returns a report."""
@@ -95,7 +98,7 @@ async def _ask(
     outside: Answers,
     known: MutableMapping[Question, Answer],
     deadline: float,
-    tell: Progress | None,
+    tell: Tell | None,
 ) -> None:
     """Ask all questions at once, and put into ``known`` what is answered by the deadline."""
 

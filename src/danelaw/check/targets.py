@@ -49,19 +49,19 @@ def parse_target(text: str, protocol: str | None = None, service: str | None = N
 
 
 def _has_port(text: str) -> bool:
-    return ":" in text and not is_address(text)
+    return ":" in text and not is_address(text.removeprefix("[").removesuffix("]"))
 
 
 def _refuse_other_forms(text: str) -> None:
     """Say what to write in place of what people know from elsewhere."""
-    shown = "".join(c if c.isprintable() else "?" for c in text[:120])
+    text = shown = "".join(c if c.isprintable() else "?" for c in text[:120])
     if "://" in text or "/" in text:
         host = re.sub(r"[?#].*", "", text.rpartition("://")[2].partition("/")[0].rpartition("@")[2])
         wanted = host if _has_port(host) else f"{host or 'HOST'}:443"
-        raise InputError(f'"{shown}" is a URL; write {wanted[:120]} for its web server, or the domain for its mail')
+        raise InputError(f'"{shown}" is a URL; write {wanted} for its web server, or the domain for its mail')
     owner = _OWNER.fullmatch(text)
     if owner:
-        raise InputError(f'"{shown}" is a TLSA owner name; write {owner[2][:120]}:{owner[1]}')
+        raise InputError(f'"{shown}" is a TLSA owner name; write {owner[2]}:{owner[1]}')
 
 
 def _endpoint(text: str, protocol: str | None, service: str | None) -> Target:
@@ -77,8 +77,9 @@ def _endpoint(text: str, protocol: str | None, service: str | None) -> Target:
 def _domain(text: str, protocol: str | None, service: str | None) -> Target:
     local, at, domain = text.rpartition("@")
     text = domain if at and local else text  # mail to somebody goes where the domain says
-    if is_address(text) or (text.startswith("[") and text.endswith("]") and is_address(text[1:-1])):
-        address = canonical_address(text.strip("[]"))
+    bare = text.removeprefix("[").removesuffix("]")
+    if is_address(bare):
+        address = canonical_address(bare)
         written = f"[{address}]" if ":" in address else address
         raise InputError(f"{address} is an address, and DANE is about names; write HOST:PORT, or {written}:PORT")
     name = a_label(text)
