@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _add_tlsa(
         commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key, CSR or live host:port")
     )
+    _add_match(commands.add_parser("match", help="does a PEM or DER chain satisfy TLSA records, offline"))
     return top
 
 
@@ -82,6 +83,29 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     check.add_argument("--prometheus", metavar="FILE", help="write metrics for node_exporter's textfile collector")
     check.add_argument("--record", metavar="FILE", help="keep all answers, to be judged again by --replay")
     check.add_argument("--replay", metavar="FILE", help="judge the answers in a file that --record wrote")
+
+
+def _add_match(match: argparse.ArgumentParser) -> None:
+    match.add_argument(
+        "chain", metavar="CHAIN", help="PEM or DER, the server's certificate first; - for standard input"
+    )
+    match.add_argument(
+        "--tlsa",
+        action="append",
+        required=True,
+        metavar='"3 1 1 60785a…"',
+        help="a record's data, or its whole line of a zone; repeatable",
+    )
+    match.add_argument(
+        "--name", action="append", metavar="HOST", help="what the server may be named, for usages 0 to 2; repeatable"
+    )
+    match.add_argument(
+        "--port", type=int, metavar="PORT", help="25: the rules of mail between servers (usages 0 and 1 do not count)"
+    )
+    match.add_argument(
+        "--trust", metavar="FILE", help="trusted CA certificates for usages 0 and 1; default: the system's"
+    )
+    match.add_argument("--at", metavar="TIME", help="an instant or a date in ISO 8601 form; default: now")
 
 
 def _add_tlsa(tlsa: argparse.ArgumentParser) -> None:

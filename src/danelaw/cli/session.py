@@ -251,6 +251,13 @@ def _check(arguments: argparse.Namespace, around: Around) -> int:
     return check(arguments)
 
 
+def _match(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.match import match  # noqa: PLC0415 (start-up)
+
+    del around  # it has no world
+    return match(arguments)
+
+
 def _timer(arguments: argparse.Namespace, around: Around) -> int:
     del around
     import platform  # noqa: PLC0415 (start-up)
@@ -310,5 +317,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "revoke": _revoke,
     "timer": _timer,
     "tlsa": _tlsa,
+    "match": _match,
     "check": _check,
 }

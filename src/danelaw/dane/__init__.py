@@ -11,7 +11,7 @@ a sender understands. A record that does not match is an answer here, never an e
 """
 
 from danelaw.dane.evidence import verify
-from danelaw.dane.matching import accepts, covers, matches, name_matches
+from danelaw.dane.matching import accepts, covers, matches, name_matches, selects
 from danelaw.dane.tlsa import (
     generic,
     parse_record,
@@ -30,6 +30,7 @@ __all__ = [
     "name_matches",
     "parse_record",
     "parse_spec",
+    "selects",
     "tlsa_record",
     "trust_anchors",
     "usable",

@@ -6,10 +6,12 @@ down, and a private key that travels further than its public half needs.
 
 from danelaw.pki.chain import (
     cert_pem,
+    certificates,
     chain_from_der,
     chain_pem,
     load,
     parse_chain,
+    presented_chain,
     spki_of_certificate,
     subject_text,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "Opened",
     "Source",
     "cert_pem",
+    "certificates",
     "chain_from_der",
     "chain_pem",
     "check_public_key",
@@ -56,6 +59,7 @@ __all__ = [
     "open_private_key",
     "parse_chain",
     "password_line",
+    "presented_chain",
     "read_csr",
     "requested_names",
     "serves_tls",

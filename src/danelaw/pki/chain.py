@@ -41,6 +41,35 @@ def parse_chain(text: str | bytes) -> Chain:
     return strict_chain(certificates)
 
 
+def presented_chain(data: bytes) -> Chain:
+    """Return the chain in PEM or DER as a peer would present it, leaf first as it stands there: see `chain_from_der`.
+
+    Raises `InputError` where there is no certificate, or the leaf is none.
+    """
+    return chain_from_der(certificates(data))
+
+
+def certificates(data: bytes) -> list[bytes]:
+    """Return what PEM has as certificates (other blocks and text ignored), or DER, one behind the other; DER each.
+
+    Raises `InputError` where there is none.
+    """
+    if b"-----BEGIN " in pem.check_size(data):
+        found = [block.der for block in pem.blocks(data) if block.label in CERTIFICATE_LABELS]
+        if not found:
+            raise InputError("found no -----BEGIN CERTIFICATE----- in it; expected certificates as PEM")
+        return found
+    found, at = [], 0
+    try:
+        while at < len(data):
+            found.append(der.element(data, at).der)
+            at += len(found[-1])
+        der.certificate_fields(found[0])
+    except ValueError as error:
+        raise InputError(f"found neither PEM nor DER of certificates ({error})") from None
+    return found
+
+
 def strict_chain(certificates_der: Sequence[bytes]) -> Chain:
     """Return the chain of certificates that we were given, leaf first. Raises `InputError` where one is faulty."""
     chain = chain_from_der(certificates_der)
