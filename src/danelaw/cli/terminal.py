@@ -4,7 +4,17 @@ import shutil
 import textwrap
 from typing import TextIO
 
-COLOURS = {"HOLD": "33", "FAILED": "31", "lost": "33", "next": "36", "done": "32", "now": "1", "note": "35"}
+COLOURS = {
+    "HOLD": "33",
+    "FAILED": "31",
+    "lost": "33",
+    "next": "36",
+    "done": "32",
+    "now": "1",
+    "note": "35",
+    "matches": "32",
+    "differs": "31",
+}
 
 NARROW = 60
 """Columns below which nothing is wrapped."""
