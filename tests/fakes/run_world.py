@@ -39,7 +39,7 @@ from danelaw.model import (
 )
 from danelaw.pki import csr_builder
 from danelaw.pki.chain import chain_pem
-from danelaw.run.rings import Event, Rings
+from danelaw.run.rings import Event, Rings, Senders
 from danelaw.store import SqliteStore
 from fakes.acme_surroundings import MemorySolver
 from local_state import StandingClock, chain_of, leaf_key
@@ -288,6 +288,7 @@ class MailWorld:
         self.connect: dict[str, tuple[str, int]] = {}
         self.solver_fails: list[DanelawError] = []
         self.visitor: Visitor | None = None
+        self.senders: Senders | None = None
 
     @property
     def spec(self) -> CertificateSpec:
@@ -317,6 +318,7 @@ class MailWorld:
             connect=self.connect,
             listener=self.told.append,
             visitor=self.visitor,
+            senders=self.senders,
         )
 
     @contextmanager

@@ -18,6 +18,7 @@ from danelaw.model import CertificateSpec, Clock, Progress, Solver
 from danelaw.names import parse_host_port
 from danelaw.probe import Handshakes
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
+from danelaw.run.senders import real_senders
 from danelaw.run.system import SystemChance, SystemClock, this_host
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import store_path
@@ -86,6 +87,7 @@ def opened(
             solver=lambda spec: solver(spec, clock, lambda text: rings.tell("detail", text)),
             connect=connect,
             listener=listener,
+            senders=real_senders(config, connect, clock),
             visitor=HttpVisits(lambda host: dns.addresses(host)[0], connect, lambda text: rings.tell("progress", text)),
         )
         for name, ca in config.cas.items():

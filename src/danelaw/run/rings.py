@@ -1,6 +1,6 @@
 """Everything that touches the world, in one value, injected here alone, so that a simulation can replace it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,15 +14,20 @@ from danelaw.model import (
     Host,
     Prober,
     Publisher,
+    Report,
     Rest,
     Solver,
     Step,
     Store,
+    Target,
     Visitor,
 )
 
 SolverFactory = Callable[[CertificateSpec], AbstractContextManager[Solver]]
 """Makes a certificate's challenges answerable inside the context. Raises `RetryLater` where its port is not free."""
+
+Senders = Callable[[Sequence[Target]], Sequence[Report]]
+"""What senders make of endpoints, in the order in which they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Rings:
     listener: Listener = nobody
     visitor: Visitor | None = None
     """None: nobody looks whether challenges reach this host."""
+    senders: Senders | None = None
+    """None: nobody looks as senders do."""
 
     def tell(self, kind: str, text: str, step: Step | None = None) -> None:
         """Tell the listener what happens."""

@@ -19,6 +19,7 @@ from danelaw.model import (
     Intent,
     Obtain,
     Prove,
+    Publish,
     Reload,
     Rest,
     Stage,
@@ -30,6 +31,7 @@ from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
 from danelaw.run.look import glance, look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
+from danelaw.run.senders import refusals
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import sure_stat
 
@@ -94,6 +96,8 @@ def apply(desired: Desired, rings: Rings, options: Options = Options()) -> Outco
         if not any(part.is_open for part in run.parts) and not run.sleep():
             break
     run.raise_if_held()
+    changed = [spec for part in run.parts if part.changed for spec in part.desired.certificates]
+    run.failed.extend(refusals(replace(desired, certificates=tuple(changed)), rings))
     rests = [part.rest for part in run.parts if part.rest is not None]
     return Outcome(tuple(run.taken), tuple(dict.fromkeys(run.failed)), _joined(rests))
 
@@ -112,6 +116,7 @@ class _Part:
 
     ``done`` is the step that was carried out last and worked, ``stuck`` are those that worked and changed nothing.
     ``sight`` is what was seen last, while all that was done since is stored and has changed nothing else than files.
+    ``changed``: what senders meet may not be what it was.
     """
 
     desired: Desired
@@ -125,6 +130,7 @@ class _Part:
     sight: Facts | None = None
     stuck: set[Step] = field(default_factory=set)
     steps: int = 0
+    changed: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -253,6 +259,7 @@ class _Run:
         outcome, failure = act(part.desired, self._rings, facts, step)
         if failure:
             self.failed.append(failure)
+        part.changed = part.changed or isinstance(step, Publish | Prove)
         if outcome == "done":
             part.done, part.sight = step, sight if type(step) in FOLLOWERS else None
 
