@@ -72,8 +72,6 @@ def test_a_run_that_changes_nothing_asks_nobody() -> None:
     judges.asked.clear()
     assert apply(world.desired, world.rings).steps == ()
     assert judges.asked == []
-    apply(world.desired, world.rings, Options(force_renewal=True))
-    assert judges.asked
 
 
 def test_without_records_of_ours_there_is_nothing_to_ask() -> None:
