@@ -7,6 +7,7 @@ with one limit on the whole. The parsing of headers is the standard library's.
 
 import asyncio
 import errno
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class PolicyFetcher:
         except ssl.SSLError as error:
             raise _Failed(f"the TLS handshake with {host} at {where} failed: {error.reason or error}") from None
         except OSError as error:
-            text = error.strerror or "the connection broke"
+            text = os.strerror(error.errno) if error.errno else "the connection broke"  # asyncio's own has no reason
             raise _Failed(f"{where} cannot be reached: {text}", ours=error.errno in _NO_ROUTE) from None
         try:
             return await _get(reader, writer, host)
