@@ -40,13 +40,19 @@ class Shared:
             self._waiting[question] -= 1
             if not self._waiting[question]:
                 del self._waiting[question]
-                task.cancel()  # nobody wants to know any more; nothing where it is done
+                if not task.done():  # nobody wants to know any more, and whoever comes now asks anew
+                    self._forget(question, task)
+                    task.cancel()
+
+    def _forget(self, question: Question, task: "asyncio.Task[Answer] | None") -> None:
+        if self._asking.get(question) is task:
+            del self._asking[question]
 
     async def _ask(self, question: Question) -> Answer:
         try:
             answer = await self.outside.answer(question)
         finally:
-            del self._asking[question]
+            self._forget(question, asyncio.current_task())
         self._answers[question] = (asyncio.get_running_loop().time(), answer)
         self._answers.move_to_end(question)
         while len(self._answers) > self.keep:
