@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from danelaw import pki
 from danelaw.check.many import NotJudged, Result
-from danelaw.model import Attempt, EndpointReport, Finding, Report, TlsaRecord
+from danelaw.model import Attempt, EndpointReport, Finding, Outcome, Report, Sender, TlsaRecord
 from danelaw.web.words import (
     ALGORITHMS,
     FAILURES,
@@ -23,10 +23,8 @@ from danelaw.web.words import (
     SECURITY_STATES,
     SENDER_NAMES,
     SEVERITY_STATES,
-    SIGNS,
     State,
     headline,
-    outcome_words,
     outcomes_state,
     report_state,
     shown,
@@ -34,6 +32,21 @@ from danelaw.web.words import (
 
 STYLES: dict[State, str] = {"good": "green", "weak": "yellow", "bad": "bold red", "unknown": "magenta", "plain": "dim"}
 
+SIGNS: dict[State, str] = {"good": "✓", "weak": "!", "bad": "✕", "unknown": "?", "plain": "–"}
+MAIL_WORDS: dict[Outcome, str] = {
+    "authenticated": "mail is delivered with DANE",
+    "encrypted": "mail is delivered encrypted, to whoever answers",
+    "opportunistic": "mail is delivered without DANE",
+    "deferred": "mail is not delivered",
+    "unknown": "cannot be told",
+}
+CLIENT_WORDS: dict[Outcome, str] = {
+    "authenticated": "connect with DANE",
+    "encrypted": "connect encrypted, to whoever answers",
+    "opportunistic": "make their ordinary checks only",
+    "deferred": "refuse to connect",
+    "unknown": "cannot be told",
+}
 ASCII_SIGNS: dict[State, str] = {"good": "+", "weak": "!", "bad": "x", "unknown": "?", "plain": "-"}
 
 QUIET_CODES = frozenset({"note", "good"})
@@ -85,14 +98,18 @@ class _Page:
             yield Text(f"{left} further note{'' if left == 1 else 's'}: add -v", "dim")
 
     def _senders(self, report: Report) -> Text:
-        line = Text()
+        """Return who does what, those who do the same together."""
+        grouped: dict[tuple[Outcome, bool], list[Sender]] = {}
         for sender, outcome in report.outcomes.items():
-            state = OUTCOME_STATES[outcome]
-            line.append("   " if line else "").append_text(self.sign(state))
-            line.append(f" {SENDER_NAMES[sender]} {outcome_words(outcome, sender)}")
-            if outcome == "deferred" and report.delivers.get(sender):
-                line.append(" there (mail gets through elsewhere)", "dim")
-        return line
+            elsewhere = outcome == "deferred" and bool(report.delivers.get(sender))
+            grouped.setdefault((outcome, elsewhere), []).append(sender)
+        lines = []
+        for (outcome, elsewhere), senders in grouped.items():
+            words = (CLIENT_WORDS if "client" in senders else MAIL_WORDS)[outcome]
+            names = ", ".join(SENDER_NAMES[sender] for sender in senders)
+            line = Text.assemble(self.sign(OUTCOME_STATES[outcome]), f" {names}: {words}")
+            lines.append(line.append(" there; mail gets through elsewhere") if elsewhere else line)
+        return Text("\n").join(lines)
 
     def _tree(self, report: Report) -> Tree:
         found = report.discovery.found
@@ -107,7 +124,8 @@ class _Page:
                 "error": f"{kind}: {found.security}",
                 "given": "",
             }[report.discovery.kind]
-            root.append("  ").append_text(self.sign(SECURITY_STATES[found.security])).append(f" {words}")
+            state = SECURITY_STATES[found.security] if report.discovery.kind != "missing" else "unknown"
+            root.append("  ").append_text(self.sign(state)).append(f" {words}")
             if found.why:
                 root.append(f" ({shown(found.why)})")
         tree = Tree(root)
