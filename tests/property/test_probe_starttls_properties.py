@@ -1,9 +1,12 @@
 """Whatever a server says before TLS, and however it is cut into segments: one verdict, or `DialogueFailed`."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danelaw.probe.starttls import Dialogue, DialogueFailed, StartTlsProtocol, start
+from danelaw.probe.dialogue import Dialogue, DialogueFailed
+from danelaw.probe.starttls import StartTlsProtocol, start
 
 PIECES = [
     b"220 mx\r\n",
@@ -26,7 +29,7 @@ protocols = st.sampled_from(["smtp", "imap", "pop3"])
 speech = st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12)
 
 
-def feed(dialogue: Dialogue, segments: list[bytes]) -> tuple[str, bytes]:
+def feed(dialogue: Dialogue[Any], segments: list[bytes]) -> tuple[str, bytes]:
     """Feed segments until TLS starts or fails; return the verdict and all that was answered."""
     answers = b""
     for segment in segments:

@@ -163,10 +163,13 @@ def test_a_server_that_takes_only_so_many_at_once_is_asked_again_with_so_many(
     serving: Callable[..., ssl.SSLContext], protocol: AppProtocol, most: int
 ) -> None:
     """It may take more where connections end while others come; not more than so many is what counts."""
-    context, room = serving(ECDSA), threading.Semaphore(most)
+    context, room, all_came = serving(ECDSA), threading.Semaphore(most), threading.Barrier(8)
 
-    def talk(stream: socket.socket, _: int) -> None:
-        if not room.acquire(blocking=False):
+    def talk(stream: socket.socket, number: int) -> None:
+        welcome = room.acquire(blocking=False)
+        if number < 8:
+            all_came.wait(10)
+        if not welcome:
             return
         try:
             if protocol == "smtp":

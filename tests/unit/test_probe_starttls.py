@@ -2,7 +2,8 @@
 
 import pytest
 
-from danelaw.probe.starttls import MAX_LINE, MAX_TOTAL, DialogueFailed, StartTlsProtocol, quote, start
+from danelaw.probe.dialogue import MAX_PIECE, MAX_TOTAL, DialogueFailed, quote
+from danelaw.probe.starttls import StartTlsProtocol, start
 
 NAME = "[127.0.0.1]"
 
@@ -133,8 +134,8 @@ def test_endless_talk_is_cut(protocol: StartTlsProtocol, opening: bytes, line: b
 
 def test_an_endless_line_is_cut() -> None:
     dialogue = start("smtp", NAME)
-    dialogue.receive(b"2" * MAX_LINE)
-    with pytest.raises(DialogueFailed, match=f"line of more than {MAX_LINE} octets where its banner"):
+    dialogue.receive(b"2" * MAX_PIECE)
+    with pytest.raises(DialogueFailed, match=f"line of more than {MAX_PIECE} octets where its banner"):
         dialogue.receive(b"2")
 
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 
 from OpenSSL import SSL
 
@@ -28,6 +29,7 @@ from danelaw.errors import InputError
 from danelaw.model import AppProtocol, Chain, FailureKind, KeyAlgorithm
 from danelaw.pki.chain import MAX_CERTIFICATES
 from danelaw.probe import starttls, tls
+from danelaw.probe.dialogue import INJECTED, Dialogue, printable, quote
 from danelaw.probe.failures import Failed
 
 GATED = 0
@@ -96,7 +98,7 @@ class Conversation:
         self._script: Generator[int, None, Chain] | None = self._converse()
         self._connected = False
         self._greeted = False  # the server has said something in plain text
-        self._dialogue: starttls.Dialogue | None = None
+        self._dialogue: Dialogue[Any] | None = None
         self._client: tls.Client | None = None
 
     def advance(self) -> int | None:
@@ -115,7 +117,8 @@ class Conversation:
 
     def late(self, limit: float) -> None:
         """End it: its time, ``limit`` seconds, is over."""
-        self._end("silent" if self._connected else "timeout", f"did not bring {self.stage} within {limit:g} s")
+        problem = f"did not bring {self.stage} within {limit:g} s"
+        self._end("silent" if self._connected else "timeout", problem + self._unfinished())
 
     def close(self) -> None:
         """Close the connection; harmless when it is closed."""
@@ -131,7 +134,7 @@ class Conversation:
         if hung_up and not self._greeted:
             failure = "turned-away"
         version = self._client.version if self._client is not None else ""
-        banner = self._dialogue.banner if self._dialogue is not None else ""
+        banner = self._dialogue.banner or printable(self._dialogue.unfinished) if self._dialogue is not None else ""
         self.outcome = Outcome(chain, failure, problem, version, banner, hung_up)
         self._script = None
 
@@ -142,11 +145,17 @@ class Conversation:
         kind: FailureKind = "hung-up" if self._greeted else "turned-away"
         self._end(kind, f"broke the connection where {self.stage} was expected: {error.strerror or error}")
 
+    def _unfinished(self) -> str:
+        """Tell what the server said last and did not end."""
+        found = self._dialogue.unfinished if self._dialogue is not None and not self._dialogue.done else b""
+        return f" (found {quote(found)} without an end)" if found else ""
+
     def _converse(self) -> Generator[int, None, Chain]:
         yield from self._connect()
         protocol = self._approach.protocol
-        if protocol in {"smtp", "imap", "pop3"}:
-            self._dialogue = starttls.start(protocol, self._approach.ehlo_name or _address_literal(self.stream))
+        if starttls.is_needed(protocol):
+            ehlo_name = self._approach.ehlo_name or _address_literal(self.stream)
+            self._dialogue = starttls.start(protocol, ehlo_name, self._approach.origin)
             yield from self._start_tls(self._dialogue)
         self.stage = "the other connections of this proof"
         yield GATED
@@ -169,7 +178,9 @@ class Conversation:
             raise Failed("unreachable", f"cannot be reached: {os.strerror(code)}")
         self._connected = True
 
-    def _start_tls(self, dialogue: starttls.Dialogue) -> Generator[int, None, None]:
+    def _start_tls(self, dialogue: Dialogue[Any]) -> Generator[int, None, None]:
+        self.stage = dialogue.expects
+        yield from self._write(dialogue.opening)
         while not dialogue.done:
             self.stage = dialogue.expects
             yield READ
@@ -178,7 +189,7 @@ class Conversation:
                 continue
             if not data:
                 kind: FailureKind = "hung-up" if self._greeted else "turned-away"
-                raise Failed(kind, f"hung up where {dialogue.expects} was expected")
+                raise Failed(kind, f"hung up where {dialogue.expects} was expected{self._unfinished()}")
             self._greeted = True
             yield from self._write(dialogue.receive(data))
         self._refuse_more()
@@ -187,7 +198,7 @@ class Conversation:
         """Whatever came before our first TLS message is no TLS: plaintext in a segment of its own."""
         with suppress(OSError):
             if self._read():
-                raise Failed("injected", starttls.INJECTED)
+                raise Failed("injected", INJECTED)
 
     def _shake_hands(self) -> Generator[int, None, Chain]:
         client = self._client = tls.Client(self._approach.context, self._approach.host, self._approach.algorithm)

@@ -11,8 +11,8 @@ from OpenSSL import SSL, crypto
 from danelaw.errors import Refused
 from danelaw.model import FailureKind, KeyAlgorithm
 from danelaw.names import is_address
+from danelaw.probe.dialogue import quote
 from danelaw.probe.failures import Failed
-from danelaw.probe.starttls import quote
 
 MAX_HANDSHAKE = 256 * 1024
 """Octets from the server in one handshake. OpenSSL takes 100 KiB of certificates by itself."""
