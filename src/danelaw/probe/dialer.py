@@ -90,6 +90,8 @@ class Dialer:
             left = (until - self._clock.now()).total_seconds() - pause
             if outcome.failure != "turned-away" or left <= 0:
                 break
+            if outcome.hung_up and algorithm is not None:
+                break  # Dovecot's way to say that it has no such certificate: `_settle` finds out, and needs no pause
             await asyncio.sleep(pause)
             again = await self._once(handshake, algorithm, dialled, left)
             if again.failure in {"silent", "timeout"}:
