@@ -111,6 +111,10 @@ def config_text(
         # a signature is good until it expires and not an hour or a day longer: what the strictest sender sees
         "  val-sig-skew-min: 0",
         "  val-sig-skew-max: 0",
+        # each name by its own proof: else a denial of _tcp that does not hold for itself answers for what is below it,
+        # with a verdict that goes by which name was asked for first
+        "  harden-below-nxdomain: no",
+        "  aggressive-nsec: no",
     ]
     lines += [f"  {option}: {value}" for option, value in (_LASTING if lasting else _BRIEF).items()]
     if spec.root_hints is not None:
