@@ -87,7 +87,7 @@ async def ask(
                 if answer.tc:
                     answer = await _by_tcp(server, query)
         except TimeoutError:
-            problem = f"no answer in {tries} tries of {limit:g} s"
+            problem = f"no answer in {tries} tries of {limit:g} s" if tries > 1 else f"no answer within {limit:g} s"
         except ConnectionRefusedError:
             problem = "nothing listens there (connection refused)"
         except (OSError, EOFError) as error:
