@@ -24,13 +24,13 @@ def answer_to(query: bytes, *, rcode: int = 0, flags: int = 0x8400, records: byt
 class Peer:
     """A context manager. ``asked`` holds every query that arrived; ``address`` is where it listens."""
 
-    def __init__(self, udp: Reply, tcp: Reply | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(self, udp: Reply, tcp: Reply | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self._replies = udp, tcp or udp
-        self._host = host
+        self._host, self._port = host, port
         self.asked: list[bytes] = []
 
     def __enter__(self) -> Self:
-        self._tcp = socket.create_server((self._host, 0))
+        self._tcp = socket.create_server((self._host, self._port))
         self.address = Address(self._host, self._tcp.getsockname()[1])
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(self.address)

@@ -17,6 +17,9 @@ import dns.message
 import dns.query
 
 ROOT, PRIMARY, SECONDARY, DEAD = "127.53.0.1", "127.53.0.2", "127.53.0.3", "127.53.0.9"
+PEER, PRIVATE = "127.53.0.5", "10.53.0.5"
+"""Where a test may be the name server of ``hostile.test.`` (unsigned), of ``proxied.test.`` (signed: the primary has it,
+for who passes questions on) and, at the private address, of ``private.test.`` (unsigned)."""
 RESOLVER, RESOLVER_PORT = "127.53.0.4", 5300
 GOOD = "a" * 64
 TSIG_SECRET = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="  # noqa: S105 - of these servers only
@@ -67,6 +70,12 @@ ns.gone A {DEAD}
 lagging NS ns1.example
 lagging NS ns9.lagging
 ns9.lagging A {DEAD}
+hostile NS ns.hostile
+ns.hostile A {PEER}
+proxied NS ns.proxied
+ns.proxied A {PEER}
+private NS ns.private
+ns.private A {PRIVATE}
 """
 EXAMPLE_ZONE = f"""{SOA}{NS}@ NS ns6.example.test.
 ns1 A {PRIMARY}
@@ -86,6 +95,19 @@ _995._tcp.mail CNAME _993._tcp.mail
 *.wild TLSA 3 1 1 {GOOD}
 explicit.wild A 127.0.0.26
 _tcp.deleg NS ns2
+@ MX 10 Mail
+@ TYPE15 \\# 22 0005066d78206f6464076578616d706c65036f726700
+null MX 0 .
+_imaps._tcp SRV 1 2 993 Mail
+_pop3s._tcp SRV 0 0 0 .
+txt TXT "v=TLSRPTv1; " "rua=\\195\\188\\\\"
+txt TXT "second"
+far CNAME near
+near CNAME mail
+lost CNAME nothing
+away CNAME mail.insecure.test.
+broken CNAME mail.bogus.test.
+sub DNAME wild.example.test.
 """
 INSECURE_ZONE = f"""{SOA}{NS}mail A 127.0.0.25
 _25._tcp.mail TLSA 3 1 1 {GOOD}
@@ -97,6 +119,7 @@ explicit.wild A 127.0.0.26
 PLAIN_ZONE = f"{SOA}{NS}mail A 127.0.0.25\n_25._tcp.mail TLSA 3 1 1 {GOOD}\n"
 DELEGATED_ZONE = f"{SOA}@ NS ns2.example.test.\n_25 TLSA 3 1 1 {GOOD}\n"
 ADRIFT_ZONE = f"{SOA}@ NS ns1.example.test.\n_25._tcp.mail TLSA 3 1 1 {GOOD}\n"
+PROXIED_ZONE = f"{SOA}@ NS ns.proxied.test.\nns A {PEER}\nmail A 127.0.0.25\n_25._tcp.mail TLSA 3 1 1 {GOOD}\n"
 LAGGING_ZONE = PLAIN_ZONE + f"@ NS ns9.lagging.test.\nns9 A {DEAD}\n"
 
 
@@ -136,6 +159,7 @@ class DnsServers:
             self._ds(self._key("bogus.test")),  # of a key that the zone does not have
             self._sign("expired.test", PLAIN_ZONE, "-s", "now-86400", "-e", "now-600"),
             self._sign("lagging.test", LAGGING_ZONE),
+            self._sign("proxied.test", PROXIED_ZONE),
         ]
         root = ROOT_ZONE + self._sign("test", TEST_ZONE + "".join(delegations))
         self.trust_anchor.write_text(self._sign(".", root))
@@ -172,7 +196,7 @@ class DnsServers:
             f'zone "example.test" {{ type primary; file "{self.zones}/example.test"; {signing} {dynamic} }};\n'
             f'zone "insecure.test" {{ type primary; file "{self.zones}/insecure.test"; {dynamic} }};\n'
         )
-        children += "".join(_static(self.zones, zone) for zone in (*CHILDREN[2:], "adrift.test"))
+        children += "".join(_static(self.zones, zone) for zone in (*CHILDREN[2:], "adrift.test", "proxied.test"))
         self._named("primary", PRIMARY, keys + POLICY + children)
         folder = self.folder / "knot"
         folder.mkdir()
@@ -278,7 +302,7 @@ def own_network() -> Iterator[None]:
         assert libc.unshare(0x40000000) == 0, os.strerror(ctypes.get_errno())
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            for address in (ROOT, PRIMARY, SECONDARY, RESOLVER):
+            for address in (ROOT, PRIMARY, SECONDARY, RESOLVER, PEER, PRIVATE):
                 subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
             yield
         finally:

@@ -15,11 +15,12 @@ from typing import TypeVar
 from danelaw.dns import blindness
 from danelaw.dns import message as wire
 from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
+from danelaw.dns.lookups import Lookups
 from danelaw.dns.message import Malformed, Message, Name, text_of
 from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, read
 from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.wildcard import from_wildcard_alone, synthesized
-from danelaw.dns.zones import Asker, Delegation, Discovery, Finder, Forwarded, Iterated, NoZone, Zone
+from danelaw.dns.zones import Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone, merged
 from danelaw.errors import InputError
 from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Unanswered, Validated
 
@@ -40,8 +41,10 @@ class AuthoritativeView:
 
     ``mapped`` is the config's ``[authoritative]``: zone to ``address:port``, in place of what NS records say.
     ``tries`` of ``limit`` seconds each bound a question to one server, ``resolve_limit`` seconds a look-up from the
-    root down, and ``look_limit`` seconds one owner name as a whole, whatever the network does. Raises `InputError`
-    where an address of ``mapped`` or ``resolver`` cannot be read.
+    root down, and ``look_limit`` seconds one owner name as a whole, whatever the network does. ``may_reach`` says of an
+    address whether a server there may be asked; others are named in ``left_out``. Raises `InputError` where an address
+    of ``mapped`` or ``resolver`` cannot be read. One view may serve several event loops and many looks at once: they
+    share nothing but what is written here.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class AuthoritativeView:
         resolve_limit: float = 8.0,
         look_limit: float = 45.0,
         route: Callable[[Address], bool] = has_route,
+        may_reach: Callable[[str], bool] | None = None,
     ) -> None:
         self._resolver = resolver
+        self._may_reach = may_reach
         self._forwarder = forwarder(resolver)
         self._clock = clock
         self._tries, self._limit = tries, limit
@@ -74,11 +79,21 @@ class AuthoritativeView:
 
         Raises `Refused` without libunbound, `InputError` where trust anchor or root hints are unusable.
         """
+        return asyncio.run(self.look_async(owners, known)) if owners else []
+
+    async def look_async(
+        self, owners: Sequence[str], known: Sequence[Server], lookups: Lookups | None = None
+    ) -> Sequence[OwnerLook]:
+        """Look as `look` does, within a running event loop.
+
+        Through ``lookups``, where they are given, zones are found and names validated: that costs no resolver of its
+        own, and what those remember may be as old as its TTL. The servers' own answers are as fresh as ever.
+        """
 
         async def every(look: "_Look") -> list[OwnerLook]:
             return list(await asyncio.gather(*(look.owner(owner, known) for owner in owners)))
 
-        return asyncio.run(self._within(every)) if owners else []
+        return await self._within(every, lookups) if owners else []
 
     def addresses(self, host: str) -> tuple[tuple[str, ...], Security, str]:
         """Return a host's addresses, how they validate, and why where they do not. Bogus ones are not returned."""
@@ -91,21 +106,27 @@ class AuthoritativeView:
         """
         return asyncio.run(self._within(lambda look: look.zone_cut(wire.name_of(name))))
 
-    async def _within(self, work: Callable[["_Look"], Awaitable[T]]) -> T:
-        """Do work with resolvers whose caches are empty: a look sees what is there now."""
+    async def _within(self, work: Callable[["_Look"], Awaitable[T]], lookups: Lookups | None = None) -> T:
+        """Do work with resolvers whose caches are empty, so that it sees what is there now, or with those given."""
         async with AsyncExitStack() as ending:
-            validating = await ending.enter_async_context(Context(self._resolver, timeout=self._resolve_limit))
-            discovery: Discovery
-            if self._forwarder is None:
-                plain = Context(self._resolver, validate=False, timeout=self._resolve_limit)
-                discovery = Iterated(await ending.enter_async_context(plain))
+            if lookups is not None:
+                validating, discovery = lookups.context, await lookups.discovery()
             else:
-                discovery = Forwarded(self._forwarder, self._tries, self._limit)
-            asker = Asker(self._tries, self._limit)
+                validating = await ending.enter_async_context(self._fresh(validate=True))
+                discovery = await self._discovery(ending)
+            asker = Asker(self._tries, self._limit, self._may_reach)
             ending.push_async_callback(asker.close)
             finder = Finder(discovery, asker, self._mapped, self._route)
             ending.push_async_callback(finder.close)
             return await work(_Look(validating, finder, asker, self._clock, self._look_limit))
+
+    def _fresh(self, *, validate: bool) -> Context:
+        return Context(self._resolver, validate=validate, timeout=self._resolve_limit, may_reach=self._may_reach)
+
+    async def _discovery(self, ending: AsyncExitStack) -> Discovery:
+        if self._forwarder is None:
+            return Iterated(await ending.enter_async_context(self._fresh(validate=False)))
+        return Forwarded(self._forwarder, self._tries, self._limit)
 
 
 class _Look:
@@ -187,6 +208,8 @@ class _Look:
         gathered.add_dropped(await self._ask_dropped(extra, list(found), found[target][0].name, gathered.listed))
         readings = await self._mark_wildcards(gathered, found[target][0])
         zone = found[target][0]
+        if not gathered.servers and not gathered.unanswered:
+            return _nothing(owner, f"no name server of {text_of(zone.name)} can be asked", gathered.left_out)
         wild = target == name and await self._host_wildcard(name, zone, readings)
         problem = await self._missing_zone(name, zone)
         return OwnerLook(
@@ -212,11 +235,7 @@ class _Look:
             referrals = [verdict for verdict in verdicts.values() if isinstance(verdict, Referred)]
             if not referrals or any(isinstance(verdict, Answered | Alias) for verdict in verdicts.values()):
                 return zone, verdicts
-            merged = Delegation(
-                {ns: ttl for referral in referrals for ns, ttl in referral.delegation.ns.items()},
-                {ns: hosts for referral in referrals for ns, hosts in referral.delegation.glue.items()},
-            )
-            zone = await self._finder.below(merged, referrals[0].zone)
+            zone = await self._finder.below(merged(r.delegation for r in referrals), referrals[0].zone)
 
     def _verdict(self, answer: Message | NoAnswer, name: Name, zone: Name) -> Verdict:
         if isinstance(answer, NoAnswer):
@@ -375,5 +394,5 @@ def _end_of_chain(name: Name, found: _Found) -> Name | None:
         seen.add(name)
 
 
-def _nothing(owner: str, problem: str) -> OwnerLook:
-    return OwnerLook(owner, "", owner, {}, (), problem=problem)
+def _nothing(owner: str, problem: str, left_out: tuple[str, ...] = ()) -> OwnerLook:
+    return OwnerLook(owner, "", owner, {}, (), left_out=left_out, problem=problem)

@@ -88,11 +88,13 @@ class Blindness:
         try:
             for each in asyncio.as_completed(asked):
                 try:
-                    await each
+                    answer = await each
                 except NoAnswer as error:
                     problem = f"{who} cannot be heard from here: {error}"
                 else:
-                    return ""
+                    if answer.rcode == "NOERROR":
+                        return ""
+                    problem = f"{who} answers {answer.rcode} for the root zone"
         finally:
             for task in asked:
                 task.cancel()

@@ -5,31 +5,77 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from danelaw.dns import message as wire
-from danelaw.dns.exchange import Address, NoAnswer
+from danelaw.dns.exchange import Address, NoAnswer, ask
 from danelaw.dns.message import Message, Name, text_of
 from danelaw.dns.zones import Asker, Finder, NoZone, Zone
 
 _SHOWN = 4
 """How many servers a sentence names."""
 
+_LONGEST_CHAIN = 16
+"""How many CNAMEs are followed; resolvers give up at 8 to 16."""
+
+_Answers = Mapping[Address, Message | NoAnswer]
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
     """``rcode`` is ``TIMEOUT`` where none of the servers said a thing, "" where they do answer or none is known."""
 
-    rcode: str
-    why: str
+    rcode: str = ""
+    why: str = ""
 
 
 async def servers_say(finder: Finder, asker: Asker, name: Name, rrtype: int, type_name: str) -> Said:
-    """Ask every server of the zone that a name is in; return what that adds up to."""
-    question = f"{text_of(name).removesuffix('.')} {type_name}"
+    """Ask every server of the zone that a name is in, and of those that CNAMEs lead to; return what that adds up to."""
+    first, seen = name, {name}
     try:
-        zone = await finder.zone_of(name)
+        while True:
+            zone, answers = await _ask_zone(finder, asker, name, rrtype)
+            said = await _added_up(asker, zone, answers, f"{_shown(name)} {type_name}")
+            targets = {
+                rr.target
+                for answer in answers.values()
+                if isinstance(answer, Message) and rrtype != wire.CNAME
+                for rr in answer.answers(name, wire.CNAME)
+                if rr.target is not None
+            }
+            if said.rcode or said.why or not targets:
+                return said
+            name = min(targets)
+            if name in seen:
+                return Said("", f"the CNAMEs at {_shown(first)} run in a circle")
+            if len(seen) == _LONGEST_CHAIN:
+                return Said("", f"{_shown(first)} starts a chain of more than {_LONGEST_CHAIN} CNAMEs")
+            seen.add(name)
     except NoZone as error:
         return Said("", str(error))
-    answers = await asker.ask_all(zone.servers, name, rrtype)
-    where = text_of(zone.name).removesuffix(".") or "the root"
+
+
+async def resolver_says(resolver: Address, name: Name, rrtype: int, type_name: str, limit: float) -> Said:
+    """Ask the configured resolver, validation aside; return what it says, within ``limit`` seconds."""
+    question = f"{_shown(name)} {type_name}"
+    try:
+        answer = await ask(resolver, name, rrtype, flags=wire.RD | wire.CD, tries=1, limit=limit)
+    except NoAnswer:
+        return Said("TIMEOUT", f"the resolver {resolver} gives no answer for {question}")
+    if answer.rcode in {"NOERROR", "NXDOMAIN"}:
+        return Said()
+    return Said(answer.rcode, f"the resolver {resolver} answers {answer.rcode} for {question}")
+
+
+async def _ask_zone(finder: Finder, asker: Asker, name: Name, rrtype: int) -> tuple[Zone, _Answers]:
+    zone = await finder.zone_of(name)
+    while True:
+        answers = await asker.ask_all(zone.servers, name, rrtype)
+        below = await finder.referred(zone, answers.values(), name)
+        if below is None:
+            return zone, answers
+        zone = below
+
+
+async def _added_up(asker: Asker, zone: Zone, answers: _Answers, question: str) -> Said:
+    where = _shown(zone.name)
     if not answers:
         found = [f"{ns} ({problem})" for ns, problem in zone.unresolved.items()] + list(zone.left_out)
         return Said("", f"no name server of {where} can be asked from here: {', '.join(found[:_SHOWN])}")
@@ -40,7 +86,7 @@ async def servers_say(finder: Finder, asker: Asker, name: Name, rrtype: int, typ
         if isinstance(answer, Message) and answer.rcode not in {"NOERROR", "NXDOMAIN"}
     }
     if len(silent) + len(refusing) < len(answers):
-        return Said("", "")
+        return Said()
     if refusing:
         rcodes = [answer.rcode for answer in answers.values() if isinstance(answer, Message)]
         rcode = "SERVFAIL" if "SERVFAIL" in rcodes else rcodes[0]
@@ -58,6 +104,10 @@ async def _alive(asker: Asker, zone: Zone) -> bool:
 
 
 def _listed(problems: Mapping[Address, str]) -> str:
-    shown = [f"{server} {problem}" for server, problem in sorted(problems.items())[:_SHOWN]]
+    shown = [f"{server} ({problem})" for server, problem in sorted(problems.items())[:_SHOWN]]
     more = len(problems) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _shown(name: Name) -> str:
+    return text_of(name).removesuffix(".") or "the root"

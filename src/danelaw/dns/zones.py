@@ -189,6 +189,15 @@ class Finder:
         """Return the zone that a referral leads to."""
         return await self._remember(zone, partial(self._servers, zone, referral))
 
+    async def referred(self, zone: Zone, answers: Iterable[Message | NoAnswer], name: Name) -> Zone | None:
+        """Return the zone below that servers refer to for a name; None where none does, or one has an answer."""
+        heard = [answer for answer in answers if isinstance(answer, Message)]
+        cuts = [referral_in(answer, zone.name, name) for answer in heard if not answer.aa]
+        cut = next((cut for cut in cuts if cut is not None), None)
+        if cut is None or any(answer.aa for answer in heard):
+            return None
+        return await self.below(merged([delegation_in(answer, cut) for answer in heard]), cut)
+
     async def addresses(self, host: Name) -> tuple[str, ...]:
         """Return a host's addresses, unvalidated. Raises `NoAnswer` where neither family could be looked up."""
         found = await asyncio.gather(
@@ -291,15 +300,9 @@ class Finder:
             return Delegation({})
         hosts = await self._resolve(delegation_in(listed, parent).ns, {})
         servers = [server for server in hosts.servers if self.routed(server)][:_PARENT_SERVERS]
-        ttls: dict[Name, int] = {}
-        glue: dict[Name, tuple[str, ...]] = {}
-        for answer in (await self._asker.ask_all(servers, zone, wire.NS)).values():
-            if isinstance(answer, Message) and answer.rcode == "NOERROR":
-                delegation = delegation_in(answer, zone)
-                for ns, ttl in delegation.ns.items():
-                    ttls[ns] = max(ttl, ttls.get(ns, 0))
-                    glue[ns] = (*glue.get(ns, ()), *delegation.glue.get(ns, ()))
-        return Delegation(ttls, glue)
+        answers = (await self._asker.ask_all(servers, zone, wire.NS)).values()
+        heard = [answer for answer in answers if isinstance(answer, Message) and answer.rcode == "NOERROR"]
+        return merged(delegation_in(answer, zone) for answer in heard)
 
     async def _resolve(self, ttls: Mapping[Name, int], glue: Mapping[Name, set[str]]) -> "_Addresses":
         """Find the addresses of NS names; glue counts beside what the names resolve to."""
@@ -341,6 +344,17 @@ class _Addresses:
     servers: dict[Address, int]
     unresolved: dict[str, str]
     without: list[str]
+
+
+def merged(delegations: Iterable[Delegation]) -> Delegation:
+    """Put delegations of one zone together: the largest TTLs, all the glue."""
+    ns: dict[Name, int] = {}
+    glue: dict[Name, tuple[str, ...]] = {}
+    for delegation in delegations:
+        for name, ttl in delegation.ns.items():
+            ns[name] = max(ttl, ns.get(name, 0))
+            glue[name] = (*glue.get(name, ()), *delegation.glue.get(name, ()))
+    return Delegation(ns, glue)
 
 
 def delegation_in(answer: Message, zone: Name) -> Delegation:
