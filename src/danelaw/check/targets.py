@@ -17,7 +17,7 @@ _SRV: dict[str, AppProtocol] = {
     "xmpp-client": "xmpp-client",
     "xmpp-server": "xmpp-server",
 }
-"""How TLS starts where a SRV label leads (RFC 6186 section 3, RFC 8314 section 5.1, RFC 6120 section 14.5.3)."""
+"""How TLS starts where a SRV label leads (RFC 6186 section 3, RFC 8314 section 5.1, RFC 6120 section 3.2.1)."""
 
 _ALIASES: dict[str, AppProtocol] = {"submission": "smtp", "submissions": "smtps"}
 _PORTS: dict[int, AppProtocol] = {5222: "xmpp-client", 5269: "xmpp-server"}
