@@ -115,11 +115,11 @@ def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> b
     issuers = pki.issuers(candidates, chain.names, now)
     if any(selects(record, certificate_der) for certificate_der in issuers):
         return True
-    if record.matching_type == 0 and record.selector == 1 and pki.is_valid_at(chain.leaf_der, now):
-        # RFC 7671 section 5.2.3: a bare key that signed the topmost certificate, which has not expired. Which one is
-        # the topmost is not asked: what the key signed below it would have a certificate of that key above it.
-        return any(pki.is_signed_by(one, record.data) for one in (chain.leaf_der, *issuers))
-    return False
+    if pinned or (record.selector, record.matching_type) != (1, 0) or not pki.is_valid_at(chain.leaf_der, now):
+        return False
+    # RFC 7671 section 5.2.3: where no certificate presented has it, a bare key may have signed the topmost one, which
+    # has not expired. Which one that is is not asked: nothing presented issued what the key signed, nor has that key.
+    return any(pki.is_signed_by(one, record.data) for one in (chain.leaf_der, *issuers))
 
 
 def selects(record: TlsaRecord, certificate_der: bytes) -> bool:
