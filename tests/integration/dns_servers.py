@@ -18,8 +18,8 @@ import dns.query
 
 ROOT, PRIMARY, SECONDARY, DEAD = "127.53.0.1", "127.53.0.2", "127.53.0.3", "127.53.0.9"
 PEER, PRIVATE = "127.53.0.5", "10.53.0.5"
-"""Where a test may be the name server of ``hostile.test.`` (unsigned), of ``proxied.test.`` (signed: the primary has it,
-for who passes questions on) and, at the private address, of ``private.test.`` (unsigned)."""
+"""Where a test may be the name server of ``hostile.test.`` (unsigned), of ``proxied.test.`` (signed; the primary has it
+too, for who passes questions on) and, at the private address, of ``private.test.`` (unsigned)."""
 RESOLVER, RESOLVER_PORT = "127.53.0.4", 5300
 GOOD = "a" * 64
 TSIG_SECRET = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="  # noqa: S105 - of these servers only

@@ -75,37 +75,43 @@ class Blindness:
     async def _unheard(self) -> str:
         """Ask, past every cache, the configured resolver or some root servers; return "" where one answers."""
         if self._resolver is not None:
-            return await self._silent([self._resolver], f"the resolver {self._resolver}", wire.RD)
+            return await self._silent([self._resolver], "the resolver", wire.RD)
         servers = await self._root_servers()
         if not servers:
             return "from here, the addresses of the root servers are not found (network, or root hints)"
-        return await self._silent(servers, f"{len(servers)} root servers", 0)
+        return await self._silent(servers, "the root server", 0)
 
     async def _silent(self, servers: list[Address], who: str, flags: int) -> str:
         limit = self._limit / 3
-        problem = ""
-        asked = [asyncio.create_task(ask(s, _ROOT, wire.SOA, flags=flags, tries=2, limit=limit)) for s in servers]
+        asked = [asyncio.create_task(self._problem(s, flags, limit)) for s in servers]
         try:
             for each in asyncio.as_completed(asked):
-                try:
-                    answer = await each
-                except NoAnswer as error:
-                    problem = f"{who} cannot be heard from here: {error}"
-                else:
-                    if answer.rcode == "NOERROR":
-                        return ""
-                    problem = f"{who} answers {answer.rcode} for the root zone"
+                problem = await each
+                if not problem:
+                    return ""
+            return f"{who} {problem}"
         finally:
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
-        return problem
+
+    async def _problem(self, server: Address, flags: int, limit: float) -> str:
+        try:
+            answer = await ask(server, _ROOT, wire.SOA, flags=flags, tries=2, limit=limit)
+        except NoAnswer as error:
+            return f"{server} cannot be heard from here: {error}"
+        return "" if answer.rcode == "NOERROR" else f"{server} answers {answer.rcode} for the root zone"
 
     async def _root_servers(self) -> list[Address]:
         found = await self._context.resolve(_ROOT, wire.NS)
         names = [rr.target for rr in found.message.answers(_ROOT, wire.NS)] if found.message else []
         wanted = [(name, rrtype) for name in names[:_ASKED] if name is not None for rrtype in (wire.A, wire.AAAA)]
-        hosts = await asyncio.gather(*(self._context.resolve(*each) for each in wanted))
+        tasks = [asyncio.create_task(self._context.resolve(*each)) for each in wanted]
+        if tasks:  # what is remembered is there at once; what is not cannot be had, if nothing can be heard
+            await asyncio.wait(tasks, timeout=self._limit / 6)
+        hosts = [task.result() for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
         addresses = [Address(host) for one in hosts if one.message for host in wire.addresses(one.message.answer)]
         allowed = [a for a in addresses if self._may_reach is None or self._may_reach(a.host)]
         # where no family has a route, asking says so

@@ -1,0 +1,495 @@
+"""Validated look-ups for a check, against BIND, Knot and Unbound, and against name servers that misbehave."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from danelaw.dns import message as wire
+from danelaw.dns.authoritative import AuthoritativeView
+from danelaw.dns.lookups import Lookups
+from danelaw.errors import InputError
+from danelaw.model import OwnerLook, ResolverSpec, TlsaRecord
+from danelaw.model.outside import LookedUp, Lookup, LookupType, MxRecord, SrvRecord
+from fakes.dns_clock import ShiftedClock
+from fakes.dns_peer import Peer, Reply, answer_to
+from integration.dns_servers import (
+    DEAD,
+    GOOD,
+    PEER,
+    PRIMARY,
+    PRIVATE,
+    RESOLVER,
+    RESOLVER_PORT,
+    ROOT,
+    SECONDARY,
+    DnsServers,
+    own_network,
+)
+
+pytestmark = pytest.mark.world
+
+TLSA = TlsaRecord(3, 1, 1, bytes.fromhex(GOOD))
+CLOCK = ShiftedClock()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsServers]:
+    with own_network():
+        servers = DnsServers(tmp_path_factory.mktemp("dns"))
+        try:
+            servers.build()
+            servers.start_all()
+            servers.start("resolver")
+            yield servers
+        finally:
+            servers.stop_all()
+
+
+@pytest.fixture(scope="module")
+def iterating(servers: DnsServers) -> ResolverSpec:
+    return ResolverSpec(trust_anchor=str(servers.trust_anchor), root_hints=str(servers.root_hints))
+
+
+@pytest.fixture(params=["iterating", "forwarding"])
+def spec(request: pytest.FixtureRequest, iterating: ResolverSpec) -> ResolverSpec:
+    if request.param == "iterating":
+        return iterating
+    return replace(iterating, address=RESOLVER, port=RESOLVER_PORT, root_hints=None)
+
+
+def find_all(
+    spec: ResolverSpec,
+    *wanted: tuple[str, LookupType],
+    timeout: float = 8.0,
+    may_reach: Callable[[str], bool] | None = None,
+) -> list[LookedUp]:
+    """Look all up, at once, by one resolver."""
+
+    async def run() -> list[LookedUp]:
+        async with Lookups(spec, CLOCK, timeout=timeout, may_reach=may_reach) as lookups:
+            return await asyncio.gather(*(lookups.find(Lookup(*each)) for each in wanted))
+
+    found = asyncio.run(run())
+    assert [(each.lookup.name, each.lookup.rrtype) for each in found] == list(wanted)
+    return found
+
+
+def find(spec: ResolverSpec, name: str, rrtype: LookupType, timeout: float = 8.0) -> LookedUp:
+    (found,) = find_all(spec, (name, rrtype), timeout=timeout)
+    return found
+
+
+# -- what stands in DNS ------------------------------------------------------------------------------------------------
+
+
+def test_every_type_of_a_signed_zone(spec: ResolverSpec) -> None:
+    ipv4, ipv6, mx, null, srv, none, texts, tlsa = find_all(
+        spec,
+        ("mail.example.test", "A"),
+        ("mail.example.test", "AAAA"),
+        ("example.test", "MX"),
+        ("null.example.test", "MX"),
+        ("_imaps._tcp.example.test", "SRV"),
+        ("_pop3s._tcp.example.test", "SRV"),
+        ("txt.example.test", "TXT"),
+        ("_25._tcp.mail.example.test", "TLSA"),
+    )
+    assert (ipv4.addresses, ipv6.addresses) == (("127.0.0.25",), ("::1",))
+    assert mx.mx == (MxRecord(5, r"mx\032odd.example.org"), MxRecord(10, "mail.example.test"))
+    assert null.mx == (MxRecord(0, ""),)
+    assert srv.srv == (SrvRecord(1, 2, 993, "mail.example.test"),)
+    assert none.srv == (SrvRecord(0, 0, 0, ""),)
+    assert texts.texts == ("second", r"v=TLSRPTv1; rua=\195\188\\")
+    assert tlsa.tlsa == (TLSA, TlsaRecord(3, 1, 1, bytes.fromhex("abcdef01")))
+    assert (tlsa.ttl, tlsa.original_ttl, ipv4.ttl, ipv4.original_ttl) == (600, 600, 300, 300)
+    for found in (ipv4, ipv6, mx, null, srv, none, texts, tlsa):
+        assert (found.security, found.rcode, found.canonical) == ("secure", "NOERROR", found.lookup.name)
+        assert found.expires is not None
+        assert timedelta(days=1) < found.expires - CLOCK.now() < timedelta(days=30)
+        assert (found.failed, found.ours, found.why, found.malformed, found.warnings) == (False, False, "", 0, ())
+        parts = (found.addresses, found.mx, found.srv, found.tlsa, found.texts)
+        assert sum(map(bool, parts)) == 1  # of its own type alone
+
+
+def test_absence_is_proven(spec: ResolverSpec) -> None:
+    nothing, empty = find_all(spec, ("nothing.example.test", "A"), ("mail.example.test", "TLSA"))
+    assert (nothing.security, nothing.rcode, nothing.addresses) == ("secure", "NXDOMAIN", ())
+    assert (empty.security, empty.rcode, empty.tlsa) == ("secure", "NOERROR", ())
+    assert (nothing.ttl, nothing.original_ttl, nothing.expires) == (60, 0, None)
+
+
+def test_odd_names_are_asked_for_and_found(spec: ResolverSpec) -> None:
+    odd, long, wild = find_all(
+        spec, (r"mx\032odd.example.test", "A"), (f"{'m' * 64}.example.test", "A"), (r"\200\.x.wild.example.test", "A")
+    )
+    assert (odd.security, odd.rcode, odd.canonical) == ("secure", "NXDOMAIN", r"mx\032odd.example.test")
+    assert (long.failed, long.rcode) == (True, "FORMERR")
+    assert "is no DNS name" in long.why
+    assert (wild.addresses, wild.canonical) == (("127.0.0.26",), r"\200\.x.wild.example.test")
+
+
+def test_unsigned_zone_is_insecure(spec: ResolverSpec) -> None:
+    found = find(spec, "_25._tcp.mail.insecure.test", "TLSA")
+    assert (found.security, found.tlsa, found.ttl) == ("insecure", (TLSA,), 300)
+    assert (found.original_ttl, found.expires, found.failed, found.why) == (0, None, False, "")
+
+
+@pytest.mark.parametrize("zone", ["bogus.test", "expired.test"])
+def test_bogus_gives_no_records_and_says_why(spec: ResolverSpec, zone: str) -> None:
+    found = find(spec, f"_25._tcp.mail.{zone}", "TLSA")
+    assert (found.security, found.failed, found.ours) == ("bogus", True, False)
+    assert (found.tlsa, found.ttl, found.expires) == ((), 0, None)
+    assert zone in found.why
+
+
+# -- CNAMEs ------------------------------------------------------------------------------------------------------------
+
+
+def test_cnames_are_followed_and_the_whole_answer_is_judged(spec: ResolverSpec) -> None:
+    far, away, lost, broken, sub = find_all(
+        spec,
+        ("far.example.test", "A"),
+        ("away.example.test", "A"),
+        ("lost.example.test", "A"),
+        ("broken.example.test", "A"),
+        ("a.sub.example.test", "A"),
+    )
+    assert (far.security, far.canonical, far.addresses) == ("secure", "mail.example.test", ("127.0.0.25",))
+    # a secure alias of an insecure host: the whole is insecure
+    assert (away.security, away.canonical, away.addresses) == ("insecure", "mail.insecure.test", ("127.0.0.25",))
+    assert away.expires is not None  # of the alias
+    assert (lost.security, lost.rcode, lost.canonical) == ("secure", "NXDOMAIN", "nothing.example.test")
+    assert (broken.security, broken.canonical, broken.addresses) == ("bogus", "mail.bogus.test", ())
+    # a DNAME's CNAME leads on as well
+    assert (sub.security, sub.canonical, sub.addresses) == ("secure", "a.wild.example.test", ("127.0.0.26",))
+
+
+def test_first_cname_alone(spec: ResolverSpec) -> None:
+    far, away, broken, none = find_all(
+        spec,
+        ("far.example.test", "CNAME"),
+        ("away.example.test", "CNAME"),
+        ("broken.example.test", "CNAME"),
+        ("mail.example.test", "CNAME"),
+    )
+    assert (far.security, far.canonical) == ("secure", "near.example.test")
+    assert (away.security, away.canonical) == ("secure", "mail.insecure.test")
+    assert (broken.security, broken.canonical) == ("secure", "mail.bogus.test")
+    assert (none.security, none.rcode, none.canonical) == ("secure", "NOERROR", "mail.example.test")
+
+
+def test_circle_of_cnames_fails_in_words(iterating: ResolverSpec) -> None:
+    found = find(iterating, "_993._tcp.mail.example.test", "TLSA")
+    assert (found.security, found.rcode, found.ours) == ("indeterminate", "SERVFAIL", False)
+    assert found.why == "the CNAMEs at _993._tcp.mail.example.test run in a circle"
+
+
+# -- servers that misbehave --------------------------------------------------------------------------------------------
+
+
+def asked_for(query: bytes) -> wire.Question:
+    question = wire.parse(query).question
+    assert question is not None
+    return question
+
+
+def proxied(change: Callable[[wire.Question, bytes], bytes | None]) -> Peer:
+    """Be a name server of ``proxied.test`` that passes questions on to the primary, and may change the answer."""
+
+    def reply(query: bytes) -> bytes | None:
+        question = asked_for(query)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
+            upstream.settimeout(5)
+            upstream.connect((PRIMARY, 53))
+            upstream.send(query)
+            return change(question, upstream.recv(65535))
+
+    return Peer(reply, host=PEER, port=53)
+
+
+def hostile(udp: Reply, tcp: Reply | None = None) -> Peer:
+    """Be the name server of ``hostile.test``, which is not signed."""
+    return Peer(udp, tcp, host=PEER, port=53)
+
+
+def without_tlsa(question: wire.Question, answer: bytes) -> bytes | None:
+    return None if question.rrtype == wire.TLSA else answer
+
+
+def test_name_server_that_drops_tlsa_queries_is_told_from_one_that_fails(iterating: ResolverSpec) -> None:
+    begin = time.monotonic()
+    with proxied(without_tlsa):
+        address, tlsa = find_all(
+            iterating, ("mail.proxied.test", "A"), ("_25._tcp.mail.proxied.test", "TLSA"), timeout=4.0
+        )
+    assert time.monotonic() - begin < 5
+    assert (address.security, address.addresses) == ("secure", ("127.0.0.25",))
+    assert (tlsa.security, tlsa.rcode, tlsa.failed, tlsa.ours) == ("indeterminate", "TIMEOUT", True, False)
+    assert tlsa.why.startswith(
+        f"the name servers of proxied.test answer other questions, and none for _25._tcp.mail.proxied.test TLSA: {PEER}"
+    )
+
+
+def test_the_same_server_when_it_answers(iterating: ResolverSpec) -> None:
+    with proxied(lambda _, answer: answer):
+        found = find(iterating, "_25._tcp.mail.proxied.test", "TLSA")
+    assert (found.security, found.tlsa) == ("secure", (TLSA,))
+
+
+@pytest.mark.parametrize(("code", "rcode"), [(2, "SERVFAIL"), (5, "REFUSED"), (4, "NOTIMP"), (1, "FORMERR")])
+def test_error_is_told_from_silence(iterating: ResolverSpec, code: int, rcode: str) -> None:
+    with hostile(lambda query: answer_to(query, rcode=code)):
+        found = find(iterating, "_25._tcp.mail.hostile.test", "TLSA", timeout=3.0)
+    assert (found.security, found.rcode, found.ours) == ("indeterminate", rcode, False)
+    assert f"no name server of hostile.test answers for _25._tcp.mail.hostile.test TLSA: {PEER}" in found.why
+    assert f"answers {rcode}" in found.why
+
+
+def test_dead_servers_are_silent_within_the_limit(iterating: ResolverSpec) -> None:
+    begin = time.monotonic()
+    with hostile(lambda _: None) as peer:
+        gone, mute = find_all(iterating, ("x.gone.test", "A"), ("mail.hostile.test", "A"), timeout=3.0)
+    assert time.monotonic() - begin < 4
+    assert (gone.security, gone.rcode, gone.ours) == ("indeterminate", "TIMEOUT", False)
+    assert (
+        gone.why == f"no name server of gone.test answers at all: {DEAD} (nothing listens there (connection refused))"
+    )
+    assert (mute.security, mute.rcode, mute.ours) == ("indeterminate", "TIMEOUT", False)
+    assert mute.why.startswith(f"no name server of hostile.test answers at all: {PEER} (no answer within")
+    assert len(peer.asked) > 2
+
+
+def test_failures_behind_a_resolver(iterating: ResolverSpec) -> None:
+    spec = replace(iterating, address=RESOLVER, port=RESOLVER_PORT, root_hints=None)
+    gone, circle = find_all(spec, ("x.gone.test", "A"), ("_993._tcp.mail.example.test", "TLSA"), timeout=2.0)
+    who = f"the resolver {RESOLVER}:{RESOLVER_PORT}"
+    assert (gone.security, gone.ours) == ("indeterminate", False)
+    assert gone.why.startswith(who)
+    assert (circle.rcode, circle.ours) == ("SERVFAIL", False)
+    assert circle.why == f"{who} answers SERVFAIL for _993._tcp.mail.example.test TLSA"
+
+
+def rr(owner: str, rrtype: int, rdata: bytes, ttl: int = 300) -> bytes:
+    return wire.record(wire.name_of(owner), rrtype, wire.IN, ttl, rdata)
+
+
+def test_malformed_records_are_counted_and_hide_no_other(iterating: ResolverSpec) -> None:
+    datas = {
+        wire.A: [b"\x7f\0\0\1", b"\x7f\0\1"],
+        wire.MX: [b"\0\12\4mail\xc0\x0c", b"\0\12"],
+        wire.TLSA: [wire.tlsa_rdata(TLSA), b"\3\1"],
+        wire.TXT: [b"\4good", b"\5bad"],
+        wire.SRV: [b"\0\1\0\2\3\xe1\0", b"\0\1"],
+    }
+
+    def reply(query: bytes) -> bytes:
+        question = asked_for(query)
+        found = datas.get(question.rrtype, [])
+        name = wire.text_of(question.name)
+        return answer_to(query, records=b"".join(rr(name, question.rrtype, d) for d in found), count=len(found))
+
+    types: tuple[LookupType, ...] = ("A", "MX", "TLSA", "TXT", "SRV")
+    with hostile(reply):
+        found = {each.lookup.rrtype: each for each in find_all(iterating, *(("x.hostile.test", t) for t in types))}
+    for rrtype, each in found.items():
+        # libunbound reads the names in MX and SRV data itself, and takes nothing from a server that sends others
+        assert each.failed or each.malformed == 1, rrtype
+    assert found["A"].addresses == ("127.0.0.1",)
+    assert found["TLSA"].tlsa == (TLSA,)
+    assert found["TXT"].texts == ("good",)
+
+
+def test_answers_of_64_kib_and_those_that_are_no_message(iterating: ResolverSpec) -> None:
+    many = [wire.tlsa_rdata(TlsaRecord(3, 1, 1, n.to_bytes(32, "big"))) for n in range(1200)]
+
+    def truncated(query: bytes) -> bytes:
+        return answer_to(query, flags=0x8600 if asked_for(query).rrtype == wire.TLSA else 0x8400)
+
+    def whole(query: bytes) -> bytes:
+        records = b"".join(b"\xc0\x0c" + rr(".", wire.TLSA, data)[1:] for data in many)
+        return answer_to(query, records=records, count=len(many))
+
+    def loops(query: bytes) -> bytes:
+        itself = struct.pack("!H", 0xC000 | len(answer_to(query)))
+        return answer_to(query, records=(itself + rr(".", wire.TLSA, b"\3\1\1")[1:]) * 50, count=50)
+
+    with hostile(truncated, whole):
+        found = find(iterating, "_25._tcp.large.hostile.test", "TLSA")
+    assert (found.security, len(found.tlsa)) == ("insecure", 1200)
+    with hostile(loops):
+        found = find(iterating, "_25._tcp.loops.hostile.test", "TLSA", timeout=2.0)
+    assert (found.security, found.tlsa) == ("indeterminate", ())
+    assert found.why
+
+
+# -- when it is us -----------------------------------------------------------------------------------------------------
+
+
+def test_wrong_trust_anchor_is_ours(iterating: ResolverSpec) -> None:
+    found = find(replace(iterating, trust_anchor=None), "mail.example.test", "A")  # the real root's
+    assert (found.security, found.ours, found.addresses) == ("indeterminate", True, ())
+    assert "the root zone's keys do not validate from here" in found.why
+
+
+def test_no_way_to_the_root_servers_is_ours(iterating: ResolverSpec, tmp_path: Path) -> None:
+    hints = tmp_path / "root.hints"
+    hints.write_text(f". 3600 NS a.root.\na.root. 3600 A {DEAD}\n")
+    found = find(replace(iterating, root_hints=str(hints)), "mail.example.test", "A", timeout=2.0)
+    assert (found.security, found.ours) == ("indeterminate", True)
+    assert "from here" in found.why
+
+
+def test_network_that_goes_away_later_is_ours_too(servers: DnsServers, iterating: ResolverSpec) -> None:
+    async def run() -> tuple[LookedUp, LookedUp]:
+        async with Lookups(iterating, CLOCK, timeout=3.0) as lookups:
+            before = await lookups.find(Lookup("mail.example.test", "A"))  # now the root's keys are remembered
+            for name in ("root", "primary", "secondary"):
+                servers.stop(name)
+            return before, await lookups.find(Lookup("other.example.test", "A"))
+
+    try:
+        before, after = asyncio.run(run())
+    finally:
+        servers.start_all()
+    assert (before.security, before.ours) == ("secure", False)
+    assert (after.security, after.ours) == ("indeterminate", True)
+    assert after.why.startswith(f"the root server {ROOT} cannot be heard from here: nothing listens there")
+
+
+def test_resolver_that_is_down_is_ours(iterating: ResolverSpec) -> None:
+    with Peer(lambda _: None) as peer:
+        spec = replace(iterating, address=peer.address.host, port=peer.address.port, root_hints=None)
+        silent = find(spec, "mail.example.test", "A", timeout=2.0)
+    with Peer(lambda query: answer_to(query, rcode=5)) as peer:
+        spec = replace(iterating, address=peer.address.host, port=peer.address.port, root_hints=None)
+        refusing = find(spec, "mail.example.test", "A", timeout=2.0)
+    assert silent.why.startswith("the resolver 127.0.0.1:")
+    assert (silent.security, silent.rcode, silent.ours) == ("indeterminate", "TIMEOUT", True)
+    assert "cannot be heard from here" in silent.why
+    assert (refusing.security, refusing.ours) == ("indeterminate", True)
+    assert "answers REFUSED for the root zone" in refusing.why
+
+
+def test_unusable_trust_anchor_is_refused(iterating: ResolverSpec, tmp_path: Path) -> None:
+    (tmp_path / "bad.ds").write_text("this is no anchor\n")
+    with pytest.raises(InputError, match=r"bad\.ds"):
+        find(replace(iterating, trust_anchor=str(tmp_path / "bad.ds")), "mail.example.test", "A")
+
+
+# -- who may be asked --------------------------------------------------------------------------------------------------
+
+
+def no_ten(address: str) -> bool:
+    return not address.startswith("10.")
+
+
+def private() -> Peer:
+    """Be the name server of ``private.test``, at an address of 10.0.0.0/8."""
+    return Peer(lambda query: answer_to(query, records=_address(query), count=1), host=PRIVATE, port=53)
+
+
+def _address(query: bytes) -> bytes:
+    question = asked_for(query)
+    return rr(wire.text_of(question.name), question.rrtype, b"\x7f\0\0\1" * (4 if question.rrtype == wire.AAAA else 1))
+
+
+def test_private_name_servers_are_not_asked(iterating: ResolverSpec) -> None:
+    with private() as peer:
+        (found,) = find_all(iterating, ("mail.private.test", "A"), timeout=2.0, may_reach=no_ten)
+        assert peer.asked == []
+        look = asyncio.run(
+            AuthoritativeView(iterating, {}, CLOCK, resolve_limit=2.0, may_reach=no_ten).look_async(
+                ["_25._tcp.mail.private.test."], []
+            )
+        )
+        assert peer.asked == []
+        allowed = find(iterating, "mail.private.test", "A")
+        assert peer.asked != []
+    assert (found.security, found.addresses, found.ours) == ("indeterminate", (), False)
+    assert f"{PRIVATE} (may not be asked: its address is not public)" in found.why
+    assert look[0].left_out == (f"{PRIVATE} (may not be asked: its address is not public)",)
+    assert look[0].problem == "no name server of private.test. can be asked"
+    assert (look[0].servers, look[0].readings) == ({}, ())
+    assert (allowed.security, allowed.addresses) == ("insecure", ("127.0.0.1",))
+
+
+def test_configured_resolver_may_be_private(iterating: ResolverSpec) -> None:
+    spec = replace(iterating, address=RESOLVER, port=RESOLVER_PORT, root_hints=None)
+    (found,) = find_all(spec, ("mail.example.test", "A"), may_reach=lambda address: not address.startswith("127."))
+    assert (found.security, found.addresses) == ("secure", ("127.0.0.25",))  # and answers are nobody's dial yet
+
+
+# -- several at once, and the end --------------------------------------------------------------------------------------
+
+
+def test_cancelled_look_up_leaves_the_others_alone(iterating: ResolverSpec) -> None:
+    async def run() -> list[LookedUp | BaseException]:
+        async with Lookups(iterating, CLOCK, timeout=5.0) as lookups:
+            names = ["x.hostile.test", *(f"n{n}.wild.example.test" for n in range(50)), "y.hostile.test"]
+            tasks = [asyncio.create_task(lookups.find(Lookup(name, "A"))) for name in names]
+            await asyncio.wait(tasks[1:2])
+            for task in (tasks[0], tasks[10], tasks[-1]):
+                task.cancel()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    with hostile(lambda _: None):
+        found = asyncio.run(run())
+    good = [each for each in found if isinstance(each, LookedUp)]
+    assert len(found) - len(good) in {2, 3}  # one of the three may have been done
+    assert {each.addresses for each in good} == {("127.0.0.26",)}
+
+
+def test_closing_ends_what_runs(iterating: ResolverSpec) -> None:
+    async def run() -> list[LookedUp]:
+        async with Lookups(iterating, CLOCK, timeout=30.0) as lookups:
+            tasks = [asyncio.create_task(lookups.find(Lookup(f"x{n}.hostile.test", "A"))) for n in range(20)]
+            await asyncio.wait(tasks, timeout=0.1)
+        found = await asyncio.gather(*tasks)
+        return [*found, await lookups.find(Lookup("late.example.test", "A"))]
+
+    begin = time.monotonic()
+    with hostile(lambda _: None):
+        found = asyncio.run(run())
+    assert time.monotonic() - begin < 5
+    assert {(each.security, each.rcode, each.ours) for each in found} == {("indeterminate", "TIMEOUT", True)}
+
+
+# -- the authoritative view in an event loop ---------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def shared(spec: ResolverSpec, *, through: bool) -> AsyncIterator[Lookups | None]:
+    if not through:
+        yield None
+        return
+    async with Lookups(spec, CLOCK) as lookups:
+        yield lookups
+
+
+@pytest.mark.parametrize("through", ["lookups", "resolvers of its own"])
+def test_many_looks_at_once_share_nothing_wrongly(spec: ResolverSpec, through: str) -> None:
+    owners = [f"_25._tcp.mail.{zone}." for zone in ("example.test", "insecure.test", "bogus.test", "expired.test")]
+    view = AuthoritativeView(spec, {}, CLOCK, limit=0.4)
+
+    async def run() -> list[Sequence[OwnerLook]]:
+        async with shared(spec, through=through == "lookups") as lookups:
+            return list(await asyncio.gather(*(view.look_async([owner], [], lookups) for owner in owners * 5)))
+
+    found = asyncio.run(run())
+    blocking = view.look(owners, [])
+    for one in range(0, len(found), 4):
+        for (look,), expected in zip(found[one : one + 4], blocking, strict=True):
+            assert (look.owner, look.servers, look.readings) == (expected.owner, expected.servers, expected.readings)
+            assert look.validated is not None
+            assert expected.validated is not None
+            assert look.validated.security == expected.validated.security
+            assert list(look.servers) == [PRIMARY, SECONDARY]
+    assert ROOT not in blocking[0].servers
