@@ -33,6 +33,9 @@ _CIPHERS: dict[KeyAlgorithm | None, bytes] = {
     "rsa": b"aRSA:@SECLEVEL=0",
     "ecdsa": b"aECDSA:@SECLEVEL=0",
 }
+# OpenSSL's own list without those of post-quantum keys, which take a sixth of a handshake's time and make our first
+# message too long for one segment. No server refuses the others.
+_GROUPS = b"X25519:P-256:X448:P-384:P-521:ffdhe2048:ffdhe3072"
 _NAMES: dict[KeyAlgorithm, str] = {"rsa": "RSA", "ecdsa": "ECDSA"}
 
 # How a server says that it has no certificate of the kind asked for. An alert, handshake_failure or
@@ -81,6 +84,7 @@ def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
     made.set_cipher_list(_CIPHERS[algorithm])
     made.set_options(SSL.OP_NO_TICKET)
     made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    _call(made, "SSL_CTX_set1_curves_list", _GROUPS)
     if algorithm is not None:
         _ask_for(made, _SIGNATURES[algorithm])
     return made
@@ -200,16 +204,16 @@ def not_offered(algorithm: KeyAlgorithm, found: str) -> HandshakeFailed:
 
 
 def _ask_for(made: SSL.Context, signatures: bytes) -> None:
-    """Offer the server these signature schemes alone, at TLS 1.2 and 1.3.
-
-    pyOpenSSL has no public call for it. Raises `Refused` where the private one is gone or fails.
-    """
-    # A private name of pyOpenSSL's: nothing public reaches SSL_CTX_set1_sigalgs_list.
-    library = getattr(SSL, "_lib", None)
-    call = getattr(library, "SSL_CTX_set1_sigalgs_list", None)
-    handle = getattr(made, "_context", None)
-    if call is None or handle is None or call(handle, signatures) != 1:
+    """Offer the server these signature schemes alone, at TLS 1.2 and 1.3. Raises `Refused` where that fails."""
+    if not _call(made, "SSL_CTX_set1_sigalgs_list", signatures):
         raise Refused(
             f"this pyOpenSSL over {SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode('ascii', 'replace')} cannot ask for "
             "one kind of certificate; install the versions that danelaw was tested with (pyOpenSSL 25.1 or later)"
         )
+
+
+def _call(made: SSL.Context, name: str, names: bytes) -> bool:
+    """Call what pyOpenSSL has no public name for; return whether it is there and succeeded."""
+    call = getattr(getattr(SSL, "_lib", None), name, None)
+    handle = getattr(made, "_context", None)
+    return call is not None and handle is not None and bool(call(handle, names) == 1)
