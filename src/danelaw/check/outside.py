@@ -36,8 +36,8 @@ PER_SERVER = 4
 AT_ONCE = 64
 """Handshakes at once in all."""
 
-_LOOKS_AT_ONCE = 16
-"""Looks at every server of a zone; each has resolvers of its own."""
+_LOOKS_AT_ONCE = 32
+"""Looks at every server of a zone; each may ask 64 servers at once."""
 
 
 class Outside:
@@ -114,7 +114,7 @@ class Outside:
 
     async def _look(self, question: Authorities) -> OwnerLook:
         async with self._looking:
-            (look,) = await self._view.look_async([question.owner], ())
+            (look,) = await self._view.look_async([question.owner], (), self._lookups)
         return look
 
     async def _shake(self, handshake: Handshake) -> Shaken:
