@@ -41,7 +41,7 @@ _OUTDATED = {
 """Algorithms that zones must not be signed with any more, or should not (RFC 8624 section 3.1)."""
 
 _TOO_MANY_ITERATIONS = 150
-"""Above it, resolvers say insecure or fail (RFC 9276 section 3.2)."""
+"""Above it, BIND and Unbound say insecure (RFC 9276 section 3.2 allows it above 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,12 @@ def warnings(answer: Message) -> tuple[str, ...]:
             zone = host(rr.name.parent()) if rr.name != dns.name.root else "."
             if iterations > _TOO_MANY_ITERATIONS:
                 found.add(
-                    f"{zone} has {iterations} NSEC3 iterations; above {_TOO_MANY_ITERATIONS} resolvers treat what is "
-                    "proven by them as insecure, or fail"
+                    f"{zone} has {iterations} NSEC3 iterations; above {_TOO_MANY_ITERATIONS} resolvers take what is "
+                    "proven by them for insecure, or fail"
                 )
             elif iterations:
-                found.add(f"{zone} has {iterations} NSEC3 iterations; 0 is what resolvers are sure to take")
+                # RFC 9276 section 3.1: they must be 0
+                found.add(f"{zone} has {iterations} NSEC3 iterations; only 0 is taken by every resolver")
     return tuple(sorted(found))
 
 

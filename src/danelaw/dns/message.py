@@ -40,7 +40,7 @@ _RCODES = {
     16: "BADVERS",
 }
 _NAME_AT = {NS: 0, CNAME: 0, SOA: 0, DNAME: 0, MX: 2, SRV: 6}
-"""Where in the data of a record the name stands that we read (RFC 1035 section 3.3, RFC 2782, RFC 6672)."""
+"""Where in the data of a record the name stands that we read (RFC 1035 section 3.3, RFC 2782, RFC 6672 section 2.1)."""
 
 _UDP_PAYLOAD = 1232  # fits every path without fragments; what is longer comes by TCP
 

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from danelaw.dns.unbound import config_text, load
+from danelaw.dns.unbound import config_text, load, unreachable
 from danelaw.errors import InputError, Refused
 from danelaw.model import ResolverSpec
+from danelaw.names import is_public_address
 
 
 def test_root_is_trusted_by_default() -> None:
@@ -55,3 +56,29 @@ def test_missing_library_names_the_package() -> None:
     with pytest.raises(Refused, match=r"libnothing\.so\.9.*install Debian's package libunbound8"):
         load("libnothing.so.9")
     assert load() is load()
+
+
+def test_private_servers_are_left_alone_where_it_is_asked_for() -> None:
+    text = config_text(ResolverSpec(), may_reach=is_public_address)
+    for network in ("10.0.0.0/8", "127.0.0.0/8", "192.168.0.0/16", "::/3", "fc00::/7", "fe00::/8", "2001:db8::/32"):
+        assert f"  do-not-query-address: {network}\n" in text
+    assert "do-not-query-address" not in config_text(ResolverSpec())
+    # the resolver that a person configured may be anywhere, and it alone is asked
+    assert "do-not-query-address" not in config_text(ResolverSpec("10.0.0.1"), may_reach=is_public_address)
+
+
+def test_a_network_is_open_only_as_a_whole() -> None:
+    def some(address: str) -> bool:
+        return is_public_address(address) or address.startswith(("10.", "172.16.", "127.53."))
+
+    closed = unreachable(some)
+    assert "10.0.0.0/8" not in closed
+    assert {"172.16.0.0/12", "127.0.0.0/8", "192.168.0.0/16"} <= set(closed)
+    assert unreachable(lambda _: True) == ()
+
+
+def test_a_lasting_context_has_bounded_caches_and_forgets_failures() -> None:
+    text = config_text(ResolverSpec(), lasting=True)
+    for option in ("msg-cache-size: 8m", "rrset-cache-size: 16m", "infra-host-ttl: 60", "val-bogus-ttl: 5"):
+        assert f"  {option}\n" in text
+    assert "msg-cache-size: 1m" in config_text(ResolverSpec())
