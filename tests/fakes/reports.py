@@ -11,6 +11,7 @@ from functools import cache
 
 from chains import NOW, Issued, issue, rsa2048
 from danelaw import dane, pki
+from danelaw.dane.evidence import verify
 from danelaw.model import (
     MAIL_SENDERS,
     AppProtocol,
@@ -30,8 +31,6 @@ from danelaw.model import (
     PolicyFetch,
     PolicyFound,
     Reading,
-    RecordSpec,
-    RecordVerdict,
     Report,
     Security,
     Sender,
@@ -71,7 +70,6 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 # --- certificates and records ----------------------------------------------------------------------------------------
 
 
-@cache
 def chain(
     name: str = HOST, label: str = "", *, rsa: bool = False, days: float = 300, age: float = 1, authority: str = "Root"
 ) -> Chain:
@@ -79,6 +77,11 @@ def chain(
 
     ``label`` tells several of one name apart. The leaf is valid from ``age`` days before `AT` to ``days`` after it.
     """
+    return _chain(name, label, rsa, days, age, authority)
+
+
+@cache
+def _chain(name: str, label: str, rsa: bool, days: float, age: float, authority: str) -> Chain:  # noqa: FBT001 - a key of the cache
     del label
     key = rsa2048() if rsa else None
     leaf = issue(name, _authority(authority), key=key, at=AT + DAY - age * DAY, days=days + age - 1)
@@ -226,25 +229,6 @@ def shaken(
     return Shaken(asked, presented, failure, words, version if presented else "", banner)
 
 
-def verdicts(
-    records: Iterable[TlsaRecord], presented: Chain, names: Sequence[str], *, smtp: bool = True
-) -> tuple[RecordVerdict, ...]:
-    """Hold records against a chain, with digest agility."""
-    rdatas = tuple(records)
-    result = []
-    for each in rdatas:
-        usable = dane.usable(each, smtp=smtp)
-        stronger = RecordSpec(each.usage, each.selector, 2)
-        counts = usable and not (
-            each.matching_type == 1 and any(one.spec == stronger and dane.usable(one, smtp=smtp) for one in rdatas)
-        )
-        fits = usable and dane.matches(each, presented, names, AT)
-        depth = 0 if fits and each.usage in {1, 3} else 1 if fits else None
-        why = "" if fits else "it pins something else" if usable else "it cannot be used"
-        result.append(RecordVerdict(each, usable, counts, fits, depth, why))
-    return tuple(result)
-
-
 def attempt(
     tlsa: TlsaState,
     found: Shaken,
@@ -263,7 +247,7 @@ def attempt(
     if found.failure == "not-offered":
         return Attempt(found.handshake.address, algorithm, found)
     smtp = senders != ("client",)
-    judged = () if presented is None else verdicts(tlsa.records, presented, tlsa.reference_names, smtp=smtp)
+    judged = () if presented is None else verify(tlsa.records, presented, tlsa.reference_names, AT, smtp=smtp)
 
     def outcome(sender: Sender) -> Outcome:
         kind = tlsa.kind if secure or sender == "postfix" else "not-asked"
