@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import certbot, renewal
+from bench import certbot, checking, renewal
 from bench.measure import Bench, Command
-from bench.report import Aim, Row, aims_table, circumstances, put_between, said_version, table
+from bench.report import Aim, Row, aims_table, circumstances, put_between, rates_table, said_version, table
 from bench.sites import certbot_site, danelaw_site
 from world.contained import run_contained
 from world.tools import program
@@ -20,8 +20,8 @@ PYTHON = sys.executable
 DANELAW = str(Path(sys.executable).with_name("danelaw"))
 BARE = Command("bare", [PYTHON, "-c", "pass"])
 
-SHORT, LONG, RENEWALS = 40, 7, 15
-"""How many runs of what takes milliseconds, of what takes seconds, and of the renewal."""
+SHORT, LONG, RENEWALS, CHECKS = 40, 7, 15, 7
+"""How many runs of what takes milliseconds, of what takes seconds, of the renewal, and of the check of many."""
 
 
 def say(text: str) -> None:
@@ -102,6 +102,19 @@ def renewals(*, quick: bool, certbot_program: Path, folder: Path) -> tuple[list[
     return rows, [Aim(what, found["certbot"].times(found["danelaw"]), least=5)]
 
 
+def checks(*, quick: bool, folder: Path) -> tuple[list[str], list[Aim]]:
+    """Measure checks of many endpoints, in the test world."""
+    runs, hosts = (2, 40) if quick else (CHECKS, checking.HOSTS)
+    say(f"the test world, with {hosts} hosts to be checked")
+    found = checking.measure(DANELAW, folder, runs, turns("checks", runs), hosts)
+    ours = found["danelaw"]
+    aims = [
+        Aim("20 times as many endpoints a second as smtp-dane-verify", found["smtp-dane-verify"].times(ours), least=20),
+        Aim("half as many endpoints a second as bare handshakes", found["handshakes"].times(ours), least=0.5),
+    ]
+    return rates_table(hosts, found), aims
+
+
 def bench(*, quick: bool, folder: Path) -> int:
     """Measure all, print it, and, unless ``quick``, write it into the page."""
     at, load = datetime.now(UTC), os.getloadavg()[0]  # noqa: TID251 (when it was measured)
@@ -109,6 +122,7 @@ def bench(*, quick: bool, folder: Path) -> int:
     certbot_program = certbot.install(folder)
     rows, aims = idle(quick=quick, certbot_program=certbot_program, folder=folder)
     more_rows, more_aims = renewals(quick=quick, certbot_program=certbot_program, folder=folder)
+    rates, last_aims = checks(quick=quick, folder=folder)
     versions = {
         "danelaw": said_version(DANELAW, "--version"),
         "certbot": said_version(str(certbot_program), "--version"),
@@ -120,7 +134,9 @@ def bench(*, quick: bool, folder: Path) -> int:
         "",
         *table([*rows, *more_rows]),
         "",
-        *aims_table([*aims, *more_aims]),
+        *rates,
+        "",
+        *aims_table([*aims, *more_aims, *last_aims]),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     if quick:

@@ -57,6 +57,22 @@ def table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def rates_table(endpoints: int, found: Mapping[str, Runs]) -> list[str]:
+    """Return how many endpoints a second each command managed, as lines of Markdown."""
+    lines = [
+        f"| {endpoints} endpoints | runs | endpoints a second: median (lowest to highest) | CPU ms an endpoint | peak MiB |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, runs in found.items():
+        wall = runs.wall
+        lines.append(
+            f"| {name} | {len(runs.figures)} | {endpoints / wall.median:.0f}"
+            f" ({endpoints / wall.high:.0f} to {endpoints / wall.low:.0f})"
+            f" | {ms(runs.cpu / endpoints)} | {runs.mib:.1f} |"
+        )
+    return lines
+
+
 def aims_table(aims: Sequence[Aim]) -> list[str]:
     """Return the aims as lines of Markdown."""
     lines = ["| aim | found: median (lowest to highest) | |", "| --- | --- | --- |"]
