@@ -1,4 +1,4 @@
-"""Endpoints checked a second, beside what others manage on the same endpoints of the same Postfix, in the same turns."""
+"""Endpoints checked a second, beside what others manage on the same endpoints of one Postfix, in the same turns."""
 
 import shlex
 import sys

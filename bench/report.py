@@ -60,7 +60,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 def rates_table(endpoints: int, found: Mapping[str, Runs]) -> list[str]:
     """Return how many endpoints a second each command managed, as lines of Markdown."""
     lines = [
-        f"| {endpoints} endpoints | runs | endpoints a second: median (lowest to highest) | CPU ms an endpoint | peak MiB |",
+        f"| {endpoints} endpoints | runs | a second: median (lowest to highest) | CPU ms an endpoint | peak MiB |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, runs in found.items():

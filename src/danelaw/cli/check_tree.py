@@ -32,7 +32,7 @@ from danelaw.web.words import (
 
 STYLES: dict[State, str] = {"good": "green", "weak": "yellow", "bad": "bold red", "unknown": "magenta", "plain": "dim"}
 
-SIGNS: dict[State, str] = {"good": "✓", "weak": "!", "bad": "✕", "unknown": "?", "plain": "–"}
+SIGNS: dict[State, str] = {"good": "✓", "weak": "!", "bad": "✕", "unknown": "?", "plain": "·"}
 MAIL_WORDS: dict[Outcome, str] = {
     "authenticated": "mail is delivered with DANE",
     "encrypted": "mail is delivered encrypted, to whoever answers",
