@@ -58,7 +58,6 @@ _NOT_TLS = (
 
 # Beside errors of the X.509 and ASN.1 parts: how OpenSSL says that a certificate is none.
 _BAD_CERTIFICATE = ("cert length mismatch", "unable to find public key parameters", "unknown certificate type")
-_TOO_MUCH = ("excessive message size", "too many warn alerts", "too many key updates", "record too small")
 _OLD = ("unsupported protocol", "unknown protocol", "wrong ssl version")
 
 _ALERTS = ("tls alert", "ssl/tls alert", "sslv3 alert", "tlsv1 ", "tlsv13 ")
@@ -126,7 +125,7 @@ class Client:
             raise HandshakeFailed("not-tls", f"does not speak TLS where the handshake was expected: {quote(data)}")
         self._total += len(data)
         if self._total > MAX_HANDSHAKE:
-            raise HandshakeFailed("flood", f"sent more than {MAX_HANDSHAKE} octets in the TLS handshake")
+            raise HandshakeFailed("tls-failed", f"sent more than {MAX_HANDSHAKE} octets in the TLS handshake")
         self._connection.bio_write(data)
         return self._step()
 
@@ -188,8 +187,6 @@ def failure(error: SSL.Error, algorithm: KeyAlgorithm | None) -> HandshakeFailed
 def _kind(reasons: list[str], parts: set[str]) -> FailureKind:
     if any(reason.startswith(_OLD) for reason in reasons):
         return "old-tls"
-    if any(reason.startswith(_TOO_MUCH) for reason in reasons):
-        return "flood"
     if any(reason.startswith(_BAD_CERTIFICATE) for reason in reasons) or parts & {
         "asn1 encoding routines",
         "x509 certificate routines",
