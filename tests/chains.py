@@ -25,7 +25,9 @@ def p256() -> ec.EllipticCurvePrivateKey:
 
 def rsa2048() -> rsa.RSAPrivateKey:
     """One key for the whole run: making one takes a while."""
-    return _rsa_keys.setdefault(2048, rsa.generate_private_key(65537, 2048))
+    if 2048 not in _rsa_keys:
+        _rsa_keys[2048] = rsa.generate_private_key(65537, 2048)
+    return _rsa_keys[2048]
 
 
 @dataclass(frozen=True)
