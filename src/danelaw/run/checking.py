@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from danelaw.check.outside import Outside
-from danelaw.config import load
 from danelaw.config.views import load_views
 from danelaw.errors import DanelawError
 from danelaw.model import Clock
 from danelaw.names import parse_host_port
-from danelaw.run.compose import survey
 from danelaw.run.system import SystemClock
 
 
@@ -38,6 +36,9 @@ def checking(config: str | None, *, timeout: float) -> Checking:
 
 def _ttls(config: str) -> Mapping[str, int]:
     """Return the TTLs that a whole config asks for; none of one that is at fault: a check is not about that."""
+    from danelaw.config import load  # noqa: PLC0415 (start-up: most checks have no config)
+    from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
+
     try:
         desired = load(config, survey(config, prefers_last=True)).desired
     except DanelawError:
