@@ -17,6 +17,10 @@ address = "127.0.0.1"
 port = 53
 trust_anchor = "root.ds"
 
+[serve]
+allow = ["192.168.0.0/16", "fd00::/8"]
+proxies = ["127.0.0.1"]
+
 [dns.home]
 type = "rfc2136"
 server = "192.0.2.53"

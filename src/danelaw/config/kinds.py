@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import cast, get_args
 
 from danelaw.config.table import Unfit, describe, did_you_mean
@@ -157,6 +158,14 @@ def address(value: object) -> str:
         return canonical_address(value if isinstance(value, str) else "")
     except BadName:
         raise Unfit(describe(value), 'an IP address in quotes, such as "192.0.2.25" or "2001:db8::25"') from None
+
+
+def network(value: object) -> str:
+    """Return a network, or one address as a network of its own, as `ipaddress` writes it."""
+    try:
+        return str(ip_network(value if isinstance(value, str) and "%" not in value else ""))
+    except ValueError:
+        raise Unfit(describe(value), 'a network such as "192.168.0.0/16" or "fd00::/8", without host bits') from None
 
 
 def server(value: object) -> str:

@@ -17,7 +17,14 @@ from typing import TypeVar
 from danelaw.config import files, kinds
 from danelaw.config.agreement import agree
 from danelaw.config.certificate import CertificateDraft, Surroundings, read_certificate
-from danelaw.config.sections import read_authoritative, read_ca, read_connect, read_publisher, read_resolver
+from danelaw.config.sections import (
+    read_authoritative,
+    read_ca,
+    read_connect,
+    read_publisher,
+    read_resolver,
+    read_serve,
+)
 from danelaw.config.table import TOP_KEYS, Report, Spot, Table, describe
 from danelaw.errors import ConfigError, Problem
 from danelaw.model import CaSpec, Desired, PublisherSpec, ResolverSpec, Survey
@@ -30,7 +37,7 @@ HISTORY = timedelta(days=1)
 NAMED = ("acme", "dns", "certificate")
 """Sections whose tables have names of the user's: several files may add some, each name stands in one file."""
 
-WHOLE = ("resolver", "connect", "authoritative")
+WHOLE = ("resolver", "connect", "authoritative", "serve")
 """Sections that are one table, in one file."""
 
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -186,6 +193,7 @@ def _build(report: Report, merged: Merged, paths: tuple[str, ...], digest: str, 
     resolver = _whole(merged, "resolver", lambda table: read_resolver(table, folder), ResolverSpec())
     connect: dict[str, str] = _whole(merged, "connect", read_connect, {})
     authoritative: dict[str, tuple[str, ...]] = _whole(merged, "authoritative", read_authoritative, {})
+    _whole(merged, "serve", read_serve, None)  # `views` reads it for the one command that needs it; here its faults
     around = Surroundings(folder, tuple(cas), tuple(publishers), survey)
     drafts = [read_certificate(name, table, around) for name, table in merged.named["certificate"].items()]
     _check_cas(report, top, drafts, cas)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from danelaw.config import kinds
 from danelaw.config.table import Table, Unfit, describe, did_you_mean
-from danelaw.model import CaSpec, PublisherSpec, ResolverSpec
+from danelaw.model import CaSpec, PublisherSpec, ResolverSpec, ServeSpec
 from danelaw.names import BadName, format_host_port, parse_host_port
 
 DIRECTORIES = {
@@ -89,6 +89,14 @@ def read_resolver(table: Table, folder: str) -> ResolverSpec:
         table.warning("root_hints", "root hints beside address", "one of them: a resolver is asked, so no hint is used")
     table.finish()
     return spec
+
+
+def read_serve(table: Table) -> ServeSpec:
+    """Return whom `danelaw serve` trusts (``[serve]``)."""
+    allow = table.items("allow", kinds.network, '["192.168.0.0/16"]', empty=True) or ()
+    proxies = table.items("proxies", kinds.network, '["127.0.0.1"]', empty=True) or ()
+    table.finish()
+    return ServeSpec(tuple(dict.fromkeys(allow)), tuple(dict.fromkeys(proxies)))
 
 
 def read_connect(table: Table) -> dict[str, str]:

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from danelaw.config import files
-from danelaw.config.sections import read_authoritative, read_connect, read_resolver
+from danelaw.config.sections import read_authoritative, read_connect, read_resolver, read_serve
 from danelaw.config.table import Report, Spot, Table
 from danelaw.errors import ConfigError
-from danelaw.model import ResolverSpec
+from danelaw.model import ResolverSpec, ServeSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """``[resolver]``, ``[connect]`` and ``[authoritative]``, as `danelaw.config.Config` has them."""
+    """``[resolver]``, ``[connect]``, ``[authoritative]`` and ``[serve]``, the first three as `Config` has them."""
 
     resolver: ResolverSpec
     connect: Mapping[str, str]
     authoritative: Mapping[str, tuple[str, ...]]
+    serve: ServeSpec
 
 
 def load_views(path: str) -> Views:
@@ -30,7 +31,7 @@ def load_views(path: str) -> Views:
     found: dict[str, Table] = {}
     for each in _paths(report, path):
         top = Table(report, Spot(each, ""), _contents(report, each))
-        for section in ("resolver", "connect", "authoritative"):
+        for section in ("resolver", "connect", "authoritative", "serve"):
             table = top.table(section, f"[{section}]")
             if table is not None and section in found:
                 top.problem(section, f"a table that {found[section].spot.file} has too", "one file for each table")
@@ -41,6 +42,7 @@ def load_views(path: str) -> Views:
         read_resolver(found["resolver"], folder) if "resolver" in found else ResolverSpec(),
         read_connect(found["connect"]) if "connect" in found else {},
         read_authoritative(found["authoritative"]) if "authoritative" in found else {},
+        read_serve(found["serve"]) if "serve" in found else ServeSpec(),
     )
     if report.problems:
         raise ConfigError(report.problems)

@@ -166,6 +166,18 @@ class ResolverSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ServeSpec:
+    """Whom `danelaw serve` trusts, networks as `ipaddress` writes them (``127.0.0.0/8``).
+
+    ``allow``: where checks may connect to although it is not public. ``proxies``: those whose ``X-Forwarded-For`` is
+    believed.
+    """
+
+    allow: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSetup:
     """What a service's own configuration says, as far as a deployment to it needs it.
 

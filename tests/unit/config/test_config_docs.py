@@ -17,6 +17,7 @@ PLACES = {
     'directory = "letsencrypt"': "\nzzz = 1",
     'type = "rfc2136"': "\nzzz = 1",
     'address = "127.0.0.1"': "\nzzz = 1",
+    'proxies = ["127.0.0.1"]': "\nzzz = 1",
     "ttl = 3600": "\nzzz = 1",
     'timeout = "90s"': "\nzzz = 1",
     'timeout = "2m"': "\nzzz = 1",

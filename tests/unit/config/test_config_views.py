@@ -6,7 +6,7 @@ import pytest
 
 from danelaw.config.views import load_views
 from danelaw.errors import ConfigError
-from danelaw.model import ResolverSpec
+from danelaw.model import ResolverSpec, ServeSpec
 
 MAIN = """
 state_dir = 5
@@ -20,6 +20,8 @@ BESIDE = """
 "mail.example.org:25" = "127.0.0.25:2525"
 [authoritative]
 "example.org" = ["127.0.53.1:53"]
+[serve]
+allow = ["127.0.0.0/8", "::1", "127.0.0.0/8"]
 """
 
 
@@ -38,6 +40,7 @@ def test_these_tables_are_read_from_all_files_and_faults_of_others_are_nobody_s_
     assert views.resolver == ResolverSpec(trust_anchor=str(config.parent / "root.ds"))
     assert views.connect == {"mail.example.org:25": "127.0.0.25:2525"}
     assert views.authoritative == {"example.org": ("127.0.53.1:53",)}
+    assert views.serve == ServeSpec(allow=("127.0.0.0/8", "::1/128"))
 
 
 def test_without_these_tables_the_defaults_hold(tmp_path: Path) -> None:
@@ -45,6 +48,7 @@ def test_without_these_tables_the_defaults_hold(tmp_path: Path) -> None:
     path.write_text("[certificate.broken]\n")
     views = load_views(str(path))
     assert (views.resolver, views.connect, views.authoritative) == (ResolverSpec(), {}, {})
+    assert views.serve == ServeSpec()
 
 
 @pytest.mark.parametrize(
