@@ -106,7 +106,7 @@ def name_matches(reference: str, presented: Sequence[str]) -> bool:
 
 def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> bool:
     """Return whether the chain leads up to a CA certificate that the record pins (RFC 7671 section 5.2)."""
-    pinned = any(selects(record, certificate_der) for certificate_der in chain.certificates_der[1:])
+    pinned = [one for one in chain.certificates_der[1:] if selects(record, one)]
     if not pinned and record.matching_type != 0:
         return False  # the common miss, without a look at any signature
     candidates = chain.certificates_der
@@ -115,11 +115,14 @@ def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> b
     issuers = pki.issuers(candidates, chain.names, now)
     if any(selects(record, certificate_der) for certificate_der in issuers):
         return True
-    if pinned or (record.selector, record.matching_type) != (1, 0) or not pki.is_valid_at(chain.leaf_der, now):
+    if (record.selector, record.matching_type) != (1, 0) or not pki.is_valid_at(chain.leaf_der, now):
         return False
-    # RFC 7671 section 5.2.3: where no certificate presented has it, a bare key may have signed the topmost one, which
-    # has not expired. Which one that is is not asked: nothing presented issued what the key signed, nor has that key.
-    return any(pki.is_signed_by(one, record.data) for one in (chain.leaf_der, *issuers))
+    # RFC 7671 section 5.2.3: a bare key may have signed the topmost certificate, which has not expired, where no
+    # element of the chain has that key: what is presented is judged with its dates and rights, as any issuer is.
+    return any(
+        pki.is_signed_by(one, record.data) and not any(pki.is_issued_by(one, each) for each in pinned)
+        for one in (chain.leaf_der, *issuers)
+    )
 
 
 def selects(record: TlsaRecord, certificate_der: bytes) -> bool:
