@@ -49,6 +49,7 @@ class Blindness:
         self._may_reach = may_reach
         self._task: asyncio.Task[str] | None = None
         self._until = 0.0
+        self._validated = False
 
     async def why(self) -> str:
         """Return why this machine is blind, "" where it sees; within ``limit`` seconds."""
@@ -64,11 +65,17 @@ class Blindness:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _look(self) -> str:
+        heard = False
         try:
             async with asyncio.timeout(self._limit):
-                problem = await self._unheard() or await root_trouble(self._context)
+                problem = await self._unheard()
+                heard = not problem
+                problem = problem or await root_trouble(self._context)
+                self._validated = self._validated or not problem
         except TimeoutError:
-            problem = f"from here, nothing is heard of the root zone within {self._limit:g} s"
+            # where the root is heard, and its keys were validated before, the resolver is merely busy
+            busy = heard and self._validated
+            problem = "" if busy else f"from here, nothing is heard of the root zone within {self._limit:g} s"
         self._until = asyncio.get_running_loop().time() + _FRESH
         return problem
 

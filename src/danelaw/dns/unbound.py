@@ -75,14 +75,25 @@ class Resolution:
     canonical_name: str = ""
 
 
-_BRIEF = {"msg-cache-size": "1m", "rrset-cache-size": "1m", "key-cache-size": "256k", "neg-cache-size": "256k"}
-"""The caches of a context that serves one look."""
+# As a library, Unbound has no more than 16 UDP questions and 2 TCP connections open at once unless it is told: then
+# those to dead servers keep all others waiting.
+_BRIEF = {
+    "msg-cache-size": "1m",
+    "rrset-cache-size": "1m",
+    "key-cache-size": "256k",
+    "neg-cache-size": "256k",
+    "outgoing-range": "128",
+    "outgoing-num-tcp": "16",
+}
+"""The caches of a context that serves one look, and how much it does at once."""
 
 _LASTING = {
     "msg-cache-size": "8m",
     "rrset-cache-size": "16m",
     "key-cache-size": "2m",
     "neg-cache-size": "1m",
+    "outgoing-range": "512",
+    "outgoing-num-tcp": "64",
     # what was broken a minute ago may have been repaired since, by who checks it again
     "infra-host-ttl": "60",
     "val-bogus-ttl": "5",
