@@ -20,7 +20,7 @@ class Peer:
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         host, port = self._listener.getsockname()
         self.address: tuple[str, int] = (host, port)
         self._threads: list[threading.Thread] = []
@@ -65,6 +65,21 @@ class Peer:
         with suppress(OSError):  # the prober hung up, as it may
             self._talk(stream, number)
             stream.shutdown(socket.SHUT_RDWR)
+
+
+def reset(stream: socket.socket) -> None:
+    """Break a connection: the other end gets a reset."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    stream.close()
+
+
+def speak_smtp(stream: socket.socket, after: bytes = b"220 go\r\n") -> None:
+    """Be an SMTP server up to its reply to STARTTLS."""
+    stream.sendall(b"220 mx ESMTP\r\n")
+    assert stream.recv(100).startswith(b"EHLO ")
+    stream.sendall(b"250-mx\r\n250 STARTTLS\r\n")
+    assert stream.recv(100) == b"STARTTLS\r\n"
+    stream.sendall(after)
 
 
 def shake_hands(stream: socket.socket, context: ssl.SSLContext) -> None:

@@ -15,7 +15,7 @@ from danelaw.probe import Handshakes
 from danelaw.probe.conversation import presented
 from danelaw.probe.handshakes import GATE, MAX_OPEN
 from danelaw.probe.tls import HandshakeFailed
-from fakes.peers import Peer, shake_hands
+from fakes.peers import Peer, reset, shake_hands, speak_smtp
 from fakes.running_clock import RunningClock
 
 ROOT = issue("Root", ca=True, key=rsa2048())
@@ -349,14 +349,6 @@ def test_many_requests_keep_their_order(serving: Callable[..., ssl.SSLContext]) 
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
-def speak_smtp(stream: socket.socket, after: bytes = b"220 go\r\n") -> None:
-    stream.sendall(b"220 mx ESMTP\r\n")
-    assert stream.recv(100).startswith(b"EHLO ")
-    stream.sendall(b"250-mx\r\n250 STARTTLS\r\n")
-    assert stream.recv(100) == b"STARTTLS\r\n"
-    stream.sendall(after)
-
-
 def greet(stream: socket.socket) -> None:
     stream.sendall(b"220 mx\r\n")
     assert stream.recv(100).startswith(b"EHLO ")
@@ -429,8 +421,7 @@ def test_a_reset_is_named_with_its_stage() -> None:
     def talk(stream: socket.socket, _: int) -> None:
         stream.sendall(b"220 mx\r\n")
         stream.recv(3)
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        stream.close()
+        reset(stream)
 
     assert "broke the connection where its reply to EHLO was expected" in problem(talk)
 

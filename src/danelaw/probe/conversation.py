@@ -40,15 +40,9 @@ WRITE = selectors.EVENT_WRITE
 _PIECE = 16384
 """Octets read at once."""
 
-# What is said under TLS, so that servers log no broken connection.
-_FAREWELLS: dict[AppProtocol, bytes] = {
-    "smtp": b"QUIT\r\n",
-    "smtps": b"QUIT\r\n",
-    "pop3": b"QUIT\r\n",
-    "pop3s": b"QUIT\r\n",
-    "imap": b"a3 LOGOUT\r\n",
-    "imaps": b"a3 LOGOUT\r\n",
-}
+# What is said under TLS, with our last message, so that servers log no broken connection. Where TLS comes first, it
+# would be said before the server's greeting.
+_FAREWELLS: dict[AppProtocol, bytes] = {"smtp": b"QUIT\r\n", "imap": b"a3 LOGOUT\r\n", "pop3": b"QUIT\r\n"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +153,8 @@ class Conversation:
             yield from self._start_tls(self._dialogue)
         self.stage = "the other connections of this proof"
         yield GATED
+        if self._dialogue is not None:
+            self._refuse_more()
         self.stage = "the end of the TLS handshake"
         return (yield from self._shake_hands())
 
@@ -170,6 +166,8 @@ class Conversation:
             code = self.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == errno.ECONNREFUSED:
             raise Failed("refused", "refuses the connection: nothing listens there")
+        if code == errno.ECONNRESET:  # it was made, and is gone already
+            raise Failed("turned-away", "broke the connection before it said anything")
         if code == errno.ETIMEDOUT:
             raise Failed("timeout", f"cannot be reached: {os.strerror(code)}")
         if code and at_once:  # nobody was asked yet: our own stack says no
@@ -192,7 +190,6 @@ class Conversation:
                 raise Failed(kind, f"hung up where {dialogue.expects} was expected{self._unfinished()}")
             self._greeted = True
             yield from self._write(dialogue.receive(data))
-        self._refuse_more()
 
     def _refuse_more(self) -> None:
         """Whatever came before our first TLS message is no TLS: plaintext in a segment of its own."""
@@ -246,7 +243,8 @@ def presented(certificates_der: tuple[bytes, ...], algorithm: KeyAlgorithm | Non
     if not certificates_der:
         raise Failed("no-certificate", "presented no certificate")
     if len(certificates_der) > MAX_CERTIFICATES:
-        raise Failed("flood", f"presented {len(certificates_der)} certificates; expected {MAX_CERTIFICATES} at most")
+        found = f"presented {len(certificates_der)} certificates; expected {MAX_CERTIFICATES} at most"
+        raise Failed("bad-certificate", found)
     try:
         chain = _parsed(certificates_der)
     except InputError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from OpenSSL import SSL
@@ -13,7 +14,7 @@ from danelaw.probe.conversation import READ, WRITE, Approach, Conversation, Outc
 from danelaw.probe.doubt import is_not_offered
 
 PAUSES = (0.3, 0.9, 2.0)
-"""Seconds to wait before a server is asked again that turned us away before it said anything."""
+"""Seconds to wait before a server is asked again that takes no more connections for now."""
 
 
 class Dialer:
@@ -46,14 +47,12 @@ class Dialer:
     async def shake(self, handshake: Handshake, connect: tuple[str, int] | None = None) -> Shaken:
         """Shake hands once; ``connect`` is what is really dialled. Never raises for a peer.
 
-        A server that turned us away before it said anything (it may take only so many connections of one address) is
-        asked again after a pause, while there is time. One that hung up where one kind of certificate was asked for is
-        asked twice more, to learn what that meant.
+        A server that turned us away before it said anything, or with code 421, may take only so many connections of one
+        address: it is asked again after a pause, while there is time. One that hung up where one kind of certificate
+        was asked for is asked again too, to learn what that meant; that may take three times as long.
         """
         dialled = connect or (handshake.address, handshake.port)
-        outcome = await self._patiently(handshake, handshake.algorithm, dialled)
-        if outcome.hung_up and handshake.algorithm is not None:
-            outcome = await self._settle(handshake, handshake.algorithm, dialled, outcome)
+        outcome = await self._ask(handshake, dialled)
         where = format_host_port(*dialled)
         return Shaken(
             handshake,
@@ -65,33 +64,36 @@ class Dialer:
             where if connect else "",
         )
 
-    async def _settle(
-        self, handshake: Handshake, algorithm: KeyAlgorithm, dialled: tuple[str, int], outcome: Outcome
-    ) -> Outcome:
+    async def _ask(self, handshake: Handshake, dialled: tuple[str, int]) -> Outcome:
+        algorithm = handshake.algorithm
+        if algorithm is None:
+            return await self._patiently(handshake, None, dialled)
+        outcome = await self._once(handshake, algorithm, dialled)
+        if outcome.hung_up and await self._is_not_offered(handshake, algorithm, dialled):
+            failed = tls.not_offered(algorithm, "it hangs up where that is asked for, and not else")
+            return replace(outcome, failure=failed.kind, problem=str(failed))
+        return await self._patiently(handshake, algorithm, dialled) if _is_busy(outcome) else outcome
+
+    async def _is_not_offered(self, handshake: Handshake, algorithm: KeyAlgorithm, dialled: tuple[str, int]) -> bool:
         doubt = is_not_offered(algorithm)
         kind = next(doubt)
         while True:
-            heard = await self._patiently(handshake, kind, dialled)
+            patience = self._patiently if kind is None else self._once
             try:
-                kind = doubt.send(heard)
+                kind = doubt.send(await patience(handshake, kind, dialled))
             except StopIteration as end:
-                if not end.value:
-                    return outcome
-                failed = tls.not_offered(algorithm, "it hangs up where that is asked for, and not else")
-                return Outcome(None, failed.kind, str(failed), banner=outcome.banner)
+                return bool(end.value)
 
     async def _patiently(
         self, handshake: Handshake, algorithm: KeyAlgorithm | None, dialled: tuple[str, int]
     ) -> Outcome:
-        """Shake hands, and again after a pause where the server turned us away."""
+        """Shake hands, and again after a pause while the server takes no more connections."""
         until = self._clock.now() + timedelta(seconds=self._timeout)
-        outcome = await self._once(handshake, algorithm, dialled, self._timeout)
+        outcome = await self._once(handshake, algorithm, dialled)
         for pause in PAUSES:
             left = (until - self._clock.now()).total_seconds() - pause
-            if outcome.failure != "turned-away" or left <= 0:
+            if not _is_busy(outcome) or left <= 0:
                 break
-            if outcome.hung_up and algorithm is not None:
-                break  # Dovecot's way to say that it has no such certificate: `_settle` finds out, and needs no pause
             await asyncio.sleep(pause)
             again = await self._once(handshake, algorithm, dialled, left)
             if again.failure in {"silent", "timeout"}:
@@ -100,7 +102,11 @@ class Dialer:
         return outcome
 
     async def _once(
-        self, handshake: Handshake, algorithm: KeyAlgorithm | None, dialled: tuple[str, int], limit: float
+        self,
+        handshake: Handshake,
+        algorithm: KeyAlgorithm | None,
+        dialled: tuple[str, int],
+        limit: float | None = None,
     ) -> Outcome:
         if self._may_reach is not None and not self._may_reach(dialled[0]):
             return Outcome(failure="forbidden", problem="is an address that this check may not connect to")
@@ -116,7 +122,12 @@ class Dialer:
             call = _Call(Conversation(approach, dialled))
         except OSError as error:
             return Outcome(failure="no-route", problem=f"cannot be reached from here: {error.strerror or error}")
-        return await call.ended(limit)
+        return await call.ended(self._timeout if limit is None else limit)
+
+
+def _is_busy(outcome: Outcome) -> bool:
+    """Return whether a server may only have too many connections now: so Courier (it hangs up) and Postfix (421)."""
+    return outcome.failure == "turned-away" or (outcome.failure == "greylisted" and outcome.banner.startswith("421"))
 
 
 class _Call:

@@ -60,13 +60,14 @@ class Dialogue(ABC, Generic[Piece]):
 
     def receive(self, data: bytes) -> bytes:
         """Take what the server sent; return what to send back, possibly nothing. Raises `DialogueFailed`."""
+        room = MAX_TOTAL - self._total
         self._total += len(data)
-        if self._total > MAX_TOTAL:
-            raise DialogueFailed("flood", f"sent more than {MAX_TOTAL} octets where {self.expects} was expected")
-        self._pending += data
+        self._pending += data[:room]
         answer = b""
         while not self.done and (piece := self._take()) is not None:
             answer += self._tell(piece)
+        if self._total > MAX_TOTAL:
+            raise DialogueFailed("flood", f"sent more than {MAX_TOTAL} octets where {self.expects} was expected")
         return answer
 
     @property

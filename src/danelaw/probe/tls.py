@@ -36,6 +36,8 @@ _CIPHERS: dict[KeyAlgorithm | None, bytes] = {
 # OpenSSL's own list without those of post-quantum keys, which take a sixth of a handshake's time and make our first
 # message too long for one segment. No server refuses the others.
 _GROUPS = b"X25519:P-256:X448:P-384:P-521:ffdhe2048:ffdhe3072"
+# OpenSSL's SSL_OP_LEGACY_SERVER_CONNECT, which pyOpenSSL has no name for: a server without RFC 5746 is to be seen too.
+_LEGACY_SERVER_CONNECT = 4
 _NAMES: dict[KeyAlgorithm, str] = {"rsa": "RSA", "ecdsa": "ECDSA"}
 
 # How a server says that it has no certificate of the kind asked for. An alert, handshake_failure or
@@ -51,6 +53,7 @@ _NOT_OFFERED = (
 _NOT_TLS = (
     "wrong version number",
     "packet length too long",
+    "data length too long",
     "record layer failure",
     "unsupported record",
     "bad record type",
@@ -81,7 +84,7 @@ def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
     made.set_min_proto_version(SSL.TLS1_VERSION)
     made.set_verify(SSL.VERIFY_NONE)
     made.set_cipher_list(_CIPHERS[algorithm])
-    made.set_options(SSL.OP_NO_TICKET)
+    made.set_options(SSL.OP_NO_TICKET | _LEGACY_SERVER_CONNECT)
     made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     _call(made, "SSL_CTX_set1_curves_list", _GROUPS)
     if algorithm is not None:
@@ -171,6 +174,8 @@ class Client:
 
 def failure(error: SSL.Error, algorithm: KeyAlgorithm | None) -> HandshakeFailed:
     """Put an error of OpenSSL's into words."""
+    if isinstance(error, SSL.ZeroReturnError):
+        return HandshakeFailed("tls-failed", "closed the connection in the TLS handshake")
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     reasons = [str(entry[-1]) for entry in entries if entry[-1]]
     parts = {str(entry[0]) for entry in entries}
