@@ -42,6 +42,9 @@ _RCODES = {
 _NAME_AT = {NS: 0, CNAME: 0, SOA: 0, DNAME: 0, MX: 2, SRV: 6}
 """Where in the data of a record the name stands that we read (RFC 1035 section 3.3, RFC 2782, RFC 6672 section 2.1)."""
 
+_MAX_RECORDS = 1024
+"""Records of one message; 64 KiB hold five times as many, whose names could cost half a second to read."""
+
 _UDP_PAYLOAD = 1232  # fits every path without fragments; what is longer comes by TCP
 
 
@@ -237,15 +240,27 @@ class Reader:
     def __init__(self, wire: bytes, at: int = 0) -> None:
         self.wire = wire
         self.at = at
+        self._known: dict[int, Name] = {}
 
     def name(self) -> Name:
         """Read a name, which may be compressed."""
-        try:
-            name, used = dns.name.from_wire(self.wire, self.at)
-        except (dns.exception.DNSException, ValueError) as error:
-            raise Malformed(f"not a DNS message: {error or type(error).__name__}") from None
+        name, used = self.name_at(self.at)
         self.at += used
         return name
+
+    def name_at(self, start: int) -> tuple[Name, int]:
+        """Return the name that starts at an octet, and how many octets it takes there."""
+        # most names of an answer point to one that was read before
+        if len(self.wire) > start + 1 and self.wire[start] >= 0xC0:
+            known = self._known.get((self.wire[start] & 0x3F) << 8 | self.wire[start + 1])
+            if known is not None:
+                return known, 2
+        try:
+            name, used = dns.name.from_wire(self.wire, start)
+        except (dns.exception.DNSException, ValueError) as error:
+            raise Malformed(f"not a DNS message: {error or type(error).__name__}") from None
+        self._known[start] = name
+        return name, used
 
     def octets(self, count: int) -> bytes:
         """Read that many octets."""
@@ -271,6 +286,8 @@ def _parse(wire: bytes) -> Message:
     code = flags & 0x000F
     if flags & TC:
         return Message(ident, flags, rcode_name(code), question)
+    if sum(counts[1:]) > _MAX_RECORDS:
+        raise Malformed(f"not a DNS message that anybody needs: it has {sum(counts[1:])} records")
     answer, authority, additional = (tuple(_record(reader) for _ in range(count)) for count in counts[1:])
     for rr in additional:
         if rr.rrtype == OPT:  # RFC 6891 section 6.1.3: the upper eight bits of the RCODE
@@ -284,16 +301,16 @@ def _record(reader: Reader) -> Record:
     rrtype, rrclass, ttl, length = reader.numbers("!HHIH")
     start = reader.at
     rdata = reader.octets(length)
-    target = _name_in(reader.wire, start, length, rrtype) if rrtype in _NAME_AT else None
+    target = _name_in(reader, start, length, rrtype) if rrtype in _NAME_AT else None
     return Record(name, rrtype, rrclass, ttl if rrtype == OPT else _ttl(ttl), rdata, target, offset)
 
 
-def _name_in(wire: bytes, start: int, length: int, rrtype: int) -> Name | None:
+def _name_in(reader: Reader, start: int, length: int, rrtype: int) -> Name | None:
     """Return the name in record data, which may point back into the message; None if there is none."""
     before = _NAME_AT[rrtype]
     try:
-        name, used = dns.name.from_wire(wire, start + before)
-    except dns.exception.DNSException:
+        name, used = reader.name_at(start + before)
+    except Malformed:
         return None
     used += before
     return name if used == length or (rrtype == SOA and used < length) else None

@@ -138,3 +138,30 @@ def test_text_that_is_no_name(text: str) -> None:
 
 def test_names_are_lower_case_and_absolute() -> None:
     assert wire.text_of(name_of("Mail.Example.ORG")) == "mail.example.org."
+
+
+def test_more_records_than_anybody_needs_are_no_message() -> None:
+    records = [rr(".", wire.TLSA, b"\3\1\1")] * 1025
+    assert len(parse(message(".", wire.TLSA, records[:1000], records[:14], records[:10])).answer) == 1000
+    with pytest.raises(Malformed, match="it has 1025 records"):
+        parse(message(".", wire.TLSA, records[:1000], records[:14], records[:11]))
+
+
+def test_names_that_point_to_names_read_before() -> None:
+    name, other = name_of(OWNER), name_of("mx.example.org")
+    # the first record's name is the question's, its target ends in the question's; the second's name is that target
+    question = 12
+    target = question + len(wire.name_wire(name)) + 4 + 12
+    end = question + len(wire.name_wire(name_of("_25._tcp.mail"))) - 1
+    first = struct.pack("!HHHIH", 0xC000 | question, wire.CNAME, 1, 60, 5) + b"\2mx" + struct.pack("!H", 0xC000 | end)
+    second = struct.pack("!HHHIH", 0xC000 | target, wire.A, 1, 60, 4) + bytes(4)
+    parsed = parse(message(OWNER, wire.TLSA, [first, second, second]))
+    assert [record.name for record in parsed.answer] == [name, other, other]
+    assert parsed.answer[0].target == other
+
+
+def test_pointers_that_lead_nowhere_are_no_message() -> None:
+    at = 12 + len(wire.name_wire(name_of(OWNER))) + 4
+    for pointer in (at, at + 12, 0x3FFF):
+        with pytest.raises(Malformed):
+            parse(message(OWNER, wire.TLSA, [struct.pack("!HHHIH", 0xC000 | pointer, wire.A, 1, 60, 0)]))
