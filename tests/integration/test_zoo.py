@@ -1,0 +1,95 @@
+"""The zoo, whole: every animal's verdict is the one expected, and every tool that says something else has a reason."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from danelaw.model import Report
+from world import World
+from zoo import agreement, smtp_dane_verify, table
+from zoo.__main__ import PAGE
+from zoo.agreement import Zoo
+from zoo.animal import everybody
+from zoo.grounds import SERVICES, opened
+from zoo.menagerie import ANIMALS
+from zoo.oracles import TOOLS, Said
+from zoo.reasons import REASONS
+
+pytestmark = pytest.mark.world
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Iterator[Zoo]:
+    smtp_dane_verify.install()  # before the world, which has no network
+    with World(SERVICES) as world, opened(world, ANIMALS) as enclosures:
+        yield agreement.look(world, enclosures)
+
+
+def test_there_are_forty_and_more_and_each_is_different() -> None:
+    assert len({animal.name for animal in ANIMALS}) == len(ANIMALS) >= 40
+    assert len({animal.says for animal in ANIMALS}) == len(ANIMALS)
+
+
+def test_danelaw_says_what_is_expected(zoo: Zoo) -> None:
+    assert agreement.unexpected(zoo) == []
+
+
+def test_every_disagreement_is_explained_and_no_other(zoo: Zoo) -> None:
+    assert agreement.unexplained(zoo, REASONS) == []
+
+
+def test_every_tool_accepts_and_refuses(zoo: Zoo) -> None:
+    """A tool that fails to run at all would disagree, and one that always says the same judges nothing."""
+    for tool in TOOLS:
+        words = [zoo.said(animal, tool).word for animal in ANIMALS]
+        assert words.count("accepts") >= 30, tool
+        assert words.count("refuses") >= 15, tool
+        assert words.count("no DANE") >= 2, tool
+
+
+def test_the_page_says_what_was_found(zoo: Zoo) -> None:
+    assert PAGE.read_text() == table.page(zoo, REASONS), "make zoo writes it"
+
+
+def test_a_wrong_verdict_is_noticed(zoo: Zoo) -> None:
+    mismatch = next(animal for animal in ANIMALS if animal.name == "mismatch")
+    for other in (
+        replace(mismatch, expected=everybody("authenticated")),
+        replace(mismatch, status=0),
+        replace(mismatch, codes=f"{mismatch.codes} no-such-code"),
+    ):
+        (line,) = agreement.unexpected(replace(zoo, animals=[other]))
+        assert line.startswith("mismatch: expected ")
+
+
+def test_a_disagreement_without_a_reason_is_noticed_and_a_reason_without_one(zoo: Zoo) -> None:
+    names = {"mismatch", "misnamed-ta"}
+    animals = [animal for animal in ANIMALS if animal.name in names]
+    reasons = [reason for reason in REASONS if set(reason.animals) <= names]
+    few = replace(zoo, animals=animals)
+    assert agreement.unexplained(few, reasons) == []
+    (line,) = agreement.unexplained(few, [])
+    assert line.startswith("misnamed-ta: danelaw refuses, danetool accepts")
+    changed = {**zoo.sayings, "mismatch": {**zoo.sayings["mismatch"], "s_client": Said("accepts", "Verification: OK")}}
+    (line,) = agreement.unexplained(replace(few, sayings=changed), reasons)
+    assert line == "mismatch: danelaw refuses, s_client accepts (Verification: OK)"
+    agreeing = {**zoo.sayings, "misnamed-ta": zoo.sayings["mismatch"]}
+    (line,) = agreement.unexplained(replace(few, sayings=agreeing), reasons)
+    assert line.startswith("misnamed-ta: danetool agrees, so this is no longer needed")
+    (line,) = agreement.unexplained(replace(few, animals=[]), reasons)
+    assert line == "misnamed-ta: there is no such animal, and danetool has a reason for it"
+
+
+def matches(report: Report) -> set[bool]:
+    return {each.matches for endpoint in report.endpoints for one in endpoint.attempts for each in one.records}
+
+
+def test_danelaw_saw_each_address_and_each_kind_of_certificate(zoo: Zoo) -> None:
+    """What makes the verdict worse than that of tools that try one: the attempts are all there."""
+    for name, addresses, kinds in (("one-address-mismatch", 2, {"ecdsa"}), ("rsa-mismatch", 1, {"rsa", "ecdsa"})):
+        (endpoint,) = zoo.reports[name].endpoints
+        shown = [attempt for attempt in endpoint.attempts if attempt.shaken.chain]
+        assert len({attempt.address for attempt in shown}) == addresses
+        assert {attempt.algorithm for attempt in shown} == kinds
+        assert matches(zoo.reports[name]) == {True, False}
