@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("tlsa", help="print TLSA records of a certificate, chain, key, CSR or live host:port")
     )
     _add_match(commands.add_parser("match", help="does a PEM or DER chain satisfy TLSA records, offline"))
+    _add_serve(commands.add_parser("serve", help="the check as a web page; see docs/serve.md"))
     return top
 
 
@@ -83,6 +84,15 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     check.add_argument("--prometheus", metavar="FILE", help="write metrics for node_exporter's textfile collector")
     check.add_argument("--record", metavar="FILE", help="keep all answers, to be judged again by --replay")
     check.add_argument("--replay", metavar="FILE", help="judge the answers in a file that --record wrote")
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--listen", action="append", metavar="ADDRESS:PORT", help="default: 127.0.0.1:8053; repeatable; port 0: any"
+    )
+    serve.add_argument("--jobs", type=int, default=8, metavar="N", help="checks at once; default: 8")
+    serve.add_argument("--rate", type=int, default=10, metavar="N", help="checks a minute for a client; default: 10")
+    serve.add_argument("--managed", action="store_true", help="show what is managed, to this machine only")
 
 
 def _add_match(match: argparse.ArgumentParser) -> None:

@@ -309,6 +309,13 @@ def _units(units: dict[str, str]) -> Iterable[str]:
         yield ""
 
 
+def _serve(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.serve import serve  # noqa: PLC0415 (start-up)
+
+    del around
+    return serve(arguments)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "plan": _plan,
     "apply": _apply,
@@ -319,4 +326,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "tlsa": _tlsa,
     "match": _match,
     "check": _check,
+    "serve": _serve,
 }

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -34,11 +34,11 @@ def style_source() -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()}'"
 
 
-def page(report: Report, *, link: str = "", home: str = "") -> str:
+def page(report: Report, *, link: str = "", home: str = "", again: Mapping[str, str] | None = None) -> str:
     """Return the result of a check as one HTML document.
 
-    ``link`` is where this result can be found again, ``home`` where the next check is asked for; "" for a file, which
-    has neither.
+    ``link`` is where this result can be found again, ``home`` where the next check is asked for, and ``again`` the form
+    fields that ask for this one once more; a file has none of them.
     """
     what = scene(report)
     return render(
@@ -51,6 +51,7 @@ def page(report: Report, *, link: str = "", home: str = "") -> str:
         calm=[each for each in report.findings if each.severity in {"note", "good"}],
         counts=_counts(report.findings),
         link=link,
+        again=again or {},
         home=home,
         served=bool(home),
     )
