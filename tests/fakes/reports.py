@@ -252,7 +252,7 @@ def attempt(
     def outcome(sender: Sender) -> Outcome:
         kind = tlsa.kind if secure or sender == "postfix" else "not-asked"
         if kind == "error":
-            return "deferred"
+            return "unknown" if tlsa.found is not None and tlsa.found.ours else "deferred"
         if found.failure in BEFORE_TLS:
             return "unknown"
         if kind not in {"usable", "unusable"}:

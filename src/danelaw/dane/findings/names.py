@@ -173,7 +173,7 @@ def above_the_records(report: Report) -> Iterator[Finding]:
 
 def signing(report: Report) -> Iterator[Finding]:
     """Pass on what is to be said of how the zones are signed."""
-    sentences = dict.fromkeys(shown(text, 300) for each in all_lookups(report) for text in each.warnings)
+    sentences = dict.fromkeys(shown(text, 300) for each in all_lookups(report) for text in each.warnings if text)
     for sentence in sentences:
         if "NSEC3" in sentence:
             yield finding(
