@@ -393,6 +393,13 @@ def test_what_the_servers_say_is_said_where_there_is_no_answer() -> None:
     assert diagnose(tree) == "no server of bad.test. answers for its keys"
 
 
+def test_a_parent_that_says_nothing_of_a_zone_below() -> None:
+    tree = Tree()
+    unsigned_below(nsec("mail.bad.test.", "ns.bad.test.", "NS"))(tree)
+    tree.fail("mail.bad.test.", "DS", "no server of bad.test. answers for a DS")
+    assert diagnose(tree) == "no server of bad.test. answers for a DS"
+
+
 def test_a_server_that_answers_where_the_resolver_does_not_is_read() -> None:
     tree = Tree()
     tlsa(signature=b"")(tree)
