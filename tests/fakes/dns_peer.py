@@ -22,10 +22,16 @@ def answer_to(query: bytes, *, rcode: int = 0, flags: int = 0x8400, records: byt
 
 
 class Peer:
-    """A context manager. ``asked`` holds every query that arrived; ``address`` is where it listens."""
+    """A context manager. ``asked`` holds every query that arrived; ``address`` is where it listens.
 
-    def __init__(self, udp: Reply, tcp: Reply | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+    Each reply by UDP is sent ``copies`` times.
+    """
+
+    def __init__(
+        self, udp: Reply, tcp: Reply | None = None, host: str = "127.0.0.1", port: int = 0, copies: int = 1
+    ) -> None:
         self._replies = udp, tcp or udp
+        self._copies = copies
         self._host, self._port = host, port
         self.asked: list[bytes] = []
 
@@ -57,7 +63,8 @@ class Peer:
                 return
             self.asked.append(query)
             if reply := self._replies[0](query):
-                self._udp.sendto(reply, client)
+                for _ in range(self._copies):
+                    self._udp.sendto(reply, client)
 
     def _serve_tcp(self) -> None:
         with contextlib.suppress(OSError):

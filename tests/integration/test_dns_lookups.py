@@ -510,3 +510,59 @@ def test_many_looks_at_once_share_nothing_wrongly(spec: ResolverSpec, through: s
             assert look.validated.security == expected.validated.security
             assert list(look.servers) == [PRIMARY, SECONDARY]
     assert ROOT not in blocking[0].servers
+
+
+# -- hostile zones and the authoritative view --------------------------------------------------------------------------
+
+
+def hundreds(query: bytes) -> bytes:
+    """Answer NS with 300 names of name servers, and glue of 127.77.0.0/16 for each, where nobody listens."""
+    question = asked_for(query)
+    name = wire.text_of(question.name)
+    if question.rrtype != wire.NS or name != "hostile.test.":
+        return answer_to(query)
+    hosts = [f"n{n}.hostile.test." for n in range(300)]
+    names = b"".join(rr(name, wire.NS, wire.name_wire(wire.name_of(host))) for host in hosts)
+    glue = b"".join(rr(host, wire.A, bytes((127, 77, n // 256, n % 256))) for n, host in enumerate(hosts))
+    answer = answer_to(query, records=names, count=len(hosts))
+    return answer[:10] + struct.pack("!H", len(hosts)) + answer[12:] + glue
+
+
+def no_seventy_seven(address: str) -> bool:
+    return not address.startswith("127.77.")
+
+
+def test_hundreds_of_name_servers_are_bounded(iterating: ResolverSpec) -> None:
+    owner = "_25._tcp.mail.hostile.test."
+    begin = time.monotonic()
+    with hostile(hundreds):
+        (careful,), (found,) = (
+            AuthoritativeView(iterating, {}, CLOCK, tries=1, limit=0.5, resolve_limit=0.8, may_reach=may_reach).look(
+                [owner], []
+            )
+            for may_reach in (no_seventy_seven, None)
+        )
+    assert time.monotonic() - begin < 12
+    assert len(found.servers) == 64
+    assert any("connection refused" in miss.problem for miss in found.unanswered)  # there they were asked
+    assert list(careful.servers) == [PEER]
+    assert [reading.server for reading in careful.readings] == [PEER]
+    assert careful.left_out
+    for server in careful.left_out:
+        assert server.startswith("127.77.")
+        assert server.endswith(" (may not be asked: its address is not public)")
+
+
+def test_endless_chain_of_cnames_fails_in_words(iterating: ResolverSpec) -> None:
+    def reply(query: bytes) -> bytes:
+        question = asked_for(query)
+        name = wire.text_of(question.name)
+        if question.rrtype != wire.TLSA:
+            return answer_to(query)
+        longer = wire.name_wire(wire.name_of(f"a{len(name)}.hostile.test."))
+        return answer_to(query, records=rr(name, wire.CNAME, longer), count=1)
+
+    with hostile(reply):
+        found = find(iterating, f"_25._tcp.{'m' * 30}.hostile.test", "TLSA", timeout=4.0)
+    assert (found.security, found.tlsa, found.ours) == ("indeterminate", (), False)
+    assert "CNAMEs" in found.why

@@ -319,6 +319,17 @@ def test_no_authoritative_answer_is_no_answer(iterating: ResolverSpec) -> None:
         assert [miss.problem.startswith(said) for miss in found.unanswered] == [True], found.unanswered
 
 
+def test_flood_of_what_is_no_answer_ends(iterating: ResolverSpec) -> None:
+    sound = serving({(OWNER, wire.TLSA): [wire.tlsa_rdata(TLSA)]})
+    with sound, Peer(lambda query: answer_to(bytes((query[0] ^ 1, query[1])) + query[2:]), copies=40) as flood:
+        found = look(iterating, OWNER, peers=[str(flood.address)])
+        beside = look(iterating, OWNER, peers=[str(flood.address), str(sound.address)])
+    said = "it sends message after message that is no answer"
+    assert [miss.problem for miss in found.unanswered] == [said]
+    assert [reading.rdatas for reading in beside.readings] == [(TLSA,)]
+    assert [miss.problem for miss in beside.unanswered] == [said]
+
+
 def test_silent_servers_are_bounded_together(iterating: ResolverSpec) -> None:
     with Peer(lambda _: None) as one, Peer(lambda _: None, host="127.0.0.2") as two:
         begin = time.monotonic()

@@ -27,6 +27,17 @@ class NoAnswer(Exception):
         super().__init__(problem)
 
 
+_STRAYS = 32
+"""How many messages are read that are no answer to what was asked, before a server counts as one that floods."""
+
+
+class _Flood(EOFError):
+    """One message after the other came that is no answer."""
+
+    def __str__(self) -> str:
+        return "it sends message after message that is no answer"
+
+
 class Address(NamedTuple):
     """Where a server listens. As text, the port is named unless it is 53."""
 
@@ -88,6 +99,8 @@ async def ask(
                     answer = await _by_tcp(server, query)
         except TimeoutError:
             problem = f"no answer in {tries} tries of {limit:g} s" if tries > 1 else f"no answer within {limit:g} s"
+        except _Flood as error:
+            problem = str(error)
         except ConnectionRefusedError:
             problem = "nothing listens there (connection refused)"
         except (OSError, EOFError) as error:
@@ -132,11 +145,12 @@ async def _by_udp(server: Address, query: bytes) -> Message:
     async with _udp_socket(server) as sock:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(sock, query)
-        while True:
+        for _ in range(_STRAYS):
+            octets = await loop.sock_recv(sock, 65535)
             with contextlib.suppress(Malformed):
-                answer = wire.parse(await loop.sock_recv(sock, 65535))
-                if _answers(answer, query):
+                if octets[:2] == query[:2] and _answers(answer := wire.parse(octets), query):
                     return answer
+        raise _Flood
 
 
 @contextlib.asynccontextmanager
@@ -164,11 +178,12 @@ async def _stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, qu
     """Exchange one message with its length before it (RFC 1035 section 4.2.2)."""
     writer.write(struct.pack("!H", len(query)) + query)
     await writer.drain()
-    while True:
+    for _ in range(_STRAYS):
         (length,) = struct.unpack("!H", await reader.readexactly(2))
         answer = await reader.readexactly(length)
         if answer[:2] == query[:2]:
             return answer
+    raise _Flood
 
 
 def _answers(answer: Message, query: bytes) -> bool:
