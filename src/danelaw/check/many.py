@@ -1,7 +1,7 @@
 """Checks of many targets, as a stream: from an iterator of lines to results as they come, in constant memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from danelaw.check.targets import parse_target
@@ -44,7 +44,7 @@ Result = Judged | NotJudged
 
 
 async def examine_many(
-    lines: Iterable[str],
+    lines: Iterable[str] | AsyncIterable[str],
     examine: Callable[[Target], Awaitable[Report]],
     *,
     jobs: int = JOBS,
@@ -53,17 +53,17 @@ async def examine_many(
     """Yield a result for every line but blank ones and comments (``#``), in the order in which they are done.
 
     At most ``jobs`` targets are looked at at once, and lines are taken no faster than results are. ``lines`` may be
-    without end; one that blocks holds everything up. ``examine`` returns a report; what it raises of `DanelawError`
-    (our own resolver is unusable) ends it all. Closing the generator cancels what runs.
+    without end; what may block comes by `feed.lines_of`. ``examine`` returns a report; what it or ``lines`` raise of
+    `DanelawError` (our own resolver is unusable) ends it all. Closing the generator cancels what runs.
     """
-    numbered = _worth(lines)
+    source = _Source(lines)
     done: asyncio.Queue[Result | None] = asyncio.Queue(maxsize=jobs)
     failures: list[DanelawError] = []
 
     async def work() -> None:
         try:
-            for line, text in numbered:  # shared: each worker takes the next one when it is free
-                await done.put(await _result(line, text, parse, examine))
+            while taken := await source.take():
+                await done.put(await _result(*taken, parse, examine))
         except DanelawError as error:
             failures.append(error)
         await done.put(None)
@@ -85,12 +85,28 @@ async def examine_many(
         raise failures[0]
 
 
-def _worth(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yield number and text of the lines that name something."""
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        if text:
-            yield number, text
+class _Source:
+    """Lines that name something, with their numbers, for several who each take the next one when they are free."""
+
+    def __init__(self, lines: Iterable[str] | AsyncIterable[str]) -> None:
+        self._lines = aiter(lines) if isinstance(lines, AsyncIterable) else _async(lines)
+        self._number = 0
+        self._turn = asyncio.Lock()
+
+    async def take(self) -> tuple[int, str] | None:
+        """Return the next one, None at the end."""
+        async with self._turn:
+            async for line in self._lines:
+                self._number += 1
+                text = line.partition("#")[0].strip()
+                if text:
+                    return self._number, text
+        return None
+
+
+async def _async(lines: Iterable[str]) -> AsyncGenerator[str, None]:
+    for line in lines:
+        yield line
 
 
 async def _result(

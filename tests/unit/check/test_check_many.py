@@ -1,19 +1,23 @@
 """Many targets: bounded per server and in all, shared answers, and constant memory over a hundred thousand lines."""
 
 import asyncio
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from danelaw.check.answers import Answers
 from danelaw.check.exits import exit_status
+from danelaw.check.feed import LONGEST_LINE, lines_of
 from danelaw.check.gates import Gates
 from danelaw.check.many import Judged, NotJudged, Result, examine_many
 from danelaw.check.shared import Shared
-from danelaw.errors import Refused
+from danelaw.errors import InputError, Refused
 from danelaw.model import Answer, Lookup, Question, Report, Target
 from fakes import reports
 from fakes.outside import FakeOutside
@@ -162,6 +166,63 @@ def test_a_hundred_thousand_lines_need_no_more_memory_than_a_thousand() -> None:
     assert asyncio.run(stream()) == 100_000
     # all live small objects of the process; each result alone is some ten of them, and there were 99,000 more
     assert max(blocks[1:]) - blocks[0] < 5_000
+
+
+# --- files and pipes -------------------------------------------------------------------------------------------------
+
+
+async def read(path: str | int) -> list[str]:
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123, ASYNC230 - a descriptor, too
+        return [line async for line in lines_of(file)]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"a\nb\n", ["a", "b"]),
+        (b"a\n\nb", ["a", "", "b"]),
+        (b"m\xc3\xbcnchen.de\n\xff\n", ["m\u00fcnchen.de", "\ufffd"]),
+        (b"x.example\n" * 20_000, ["x.example"] * 20_000),
+    ],
+    ids=["empty", "lines", "no end of line", "octets", "many"],
+)
+def test_the_lines_of_a_file_and_of_a_pipe_are_the_same(tmp_path: Path, data: bytes, lines: list[str]) -> None:
+    path = tmp_path / "targets"
+    path.write_bytes(data)
+    assert asyncio.run(read(str(path))) == lines
+    ours, theirs = os.pipe()
+    writer = threading.Thread(target=lambda: _fill(theirs, data))
+    writer.start()
+    assert asyncio.run(read(ours)) == lines
+    writer.join()
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb") as pipe:
+        pipe.write(data)
+
+
+def test_a_slow_pipe_holds_nothing_up_and_is_left_at_once() -> None:
+    ours, theirs = os.pipe()
+
+    async def first() -> str:
+        with open(ours, encoding="utf-8") as file:  # noqa: PTH123, ASYNC230 - a descriptor
+            os.write(theirs, b"a.example\nb.exam")
+            async with aclosing(examine_many(lines_of(file), good, jobs=4)) as results:
+                async for result in results:
+                    return result.text
+        raise AssertionError("no result")
+
+    assert asyncio.run(first()) == "a.example"  # though the other end says nothing more, and is not closed
+    os.close(theirs)
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "targets"
+    path.write_bytes(b"a.example\n" + b"x" * 3 * LONGEST_LINE)
+    with pytest.raises(InputError, match="has a line longer than 65536 octets"):
+        asyncio.run(read(str(path)))
 
 
 # --- shared answers --------------------------------------------------------------------------------------------------
