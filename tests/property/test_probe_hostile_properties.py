@@ -72,7 +72,10 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
 
 
 def verdict(protocol: StartTlsProtocol, segments: list[bytes]) -> tuple[str, str, str, bytes]:
-    """Feed segments until TLS starts or fails; return the kind, what is said of it, the banner, all answers."""
+    """Feed segments until TLS starts or fails; return the kind, what is said of it, the banner, all answers.
+
+    Where it fails there are none: what would have been answered in the same breath is not sent.
+    """
     dialogue = start(protocol, "[127.0.0.1]", "example.org")
     answers = b""
     for segment in segments:
@@ -81,7 +84,7 @@ def verdict(protocol: StartTlsProtocol, segments: list[bytes]) -> tuple[str, str
         try:
             answers += dialogue.receive(segment)
         except DialogueFailed as failed:
-            return failed.kind, str(failed), dialogue.banner, answers
+            return failed.kind, str(failed), dialogue.banner, b""
     return "done" if dialogue.done else "waiting", dialogue.expects, dialogue.banner, answers
 
 

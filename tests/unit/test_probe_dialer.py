@@ -15,6 +15,7 @@ from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw.model import AppProtocol, Handshake, KeyAlgorithm, Shaken
 from danelaw.probe import Dialer
 from fakes.peers import Peer, shake_hands, speak_smtp
+from fakes.raw_tls import ALERT, records
 from fakes.running_clock import RunningClock
 
 ROOT = issue("Root", ca=True, key=rsa2048())
@@ -202,10 +203,12 @@ def test_a_server_that_turns_away_each_time_is_asked_while_there_is_time(said: b
     assert asked == ([0] if kind == "rejected" else [0, 1])
 
 
+@pytest.mark.parametrize("word", [b"", records(ALERT, b"\x01\x00")], ids=["Dovecot", "Courier"])
 @pytest.mark.parametrize(("asked", "failure"), [("rsa", "not-offered"), ("ecdsa", "turned-away")])
 def test_hanging_up_may_be_how_a_server_says_that_a_kind_is_not_offered(
-    serving: Callable[..., ssl.SSLContext], asked: KeyAlgorithm, failure: str
+    serving: Callable[..., ssl.SSLContext], asked: KeyAlgorithm, failure: str, word: bytes
 ) -> None:
+    """Courier says close_notify before it does."""
     context = serving(ECDSA)
 
     def talk(stream: socket.socket, number: int) -> None:
@@ -213,6 +216,7 @@ def test_hanging_up_may_be_how_a_server_says_that_a_kind_is_not_offered(
             shake_hands(stream, context)
         else:
             stream.recv(10_000)
+            stream.sendall(word)
 
     with Peer(talk) as peer:
         shaken = shake(question(peer.address, "tls", asked), timeout=1)

@@ -16,6 +16,7 @@ from danelaw.probe.conversation import presented
 from danelaw.probe.handshakes import GATE, MAX_OPEN
 from danelaw.probe.tls import HandshakeFailed
 from fakes.peers import Peer, reset, shake_hands, speak_smtp
+from fakes.raw_tls import ALERT, records
 from fakes.running_clock import RunningClock
 
 ROOT = issue("Root", ca=True, key=rsa2048())
@@ -109,13 +110,15 @@ def test_a_kind_that_only_some_workers_offer_is_a_problem(serving: Callable[...,
     assert "2 of 4 handshakes failed" in result.problem
 
 
+@pytest.mark.parametrize("word", [b"", records(ALERT, b"\x01\x00")], ids=["Dovecot", "Courier"])
 @pytest.mark.parametrize(("asked", "not_offered"), [("rsa", True), ("ecdsa", False)])
 def test_hanging_up_may_be_how_a_server_says_that_a_kind_is_not_offered(
     serving: Callable[..., ssl.SSLContext],
     asked: KeyAlgorithm,
     not_offered: bool,  # noqa: FBT001  (the table's answer)
+    word: bytes,
 ) -> None:
-    """It does where any kind is answered and the kind asked for hangs up again: so Dovecot."""
+    """It does where any kind is answered and the kind asked for hangs up again. Courier says close_notify before."""
     context = serving(ECDSA)
 
     def talk(stream: socket.socket, number: int) -> None:
@@ -123,6 +126,7 @@ def test_hanging_up_may_be_how_a_server_says_that_a_kind_is_not_offered(
             shake_hands(stream, context)
         else:
             stream.recv(10_000)
+            stream.sendall(word)
 
     with Peer(talk) as peer:
         result = probe(peer.address, algorithm=asked, handshakes=2)

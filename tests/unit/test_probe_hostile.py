@@ -256,7 +256,7 @@ def changed(old: bytes, new: bytes) -> bytes:
         (records(HANDSHAKE, b"") * 10_000, "tls-failed", ""),
         (records(ALERT, b"\x01\x5a") * 10_000, "tls-failed", ""),
         (records(23, b"hello"), "tls-failed", "unexpected message"),
-        (records(ALERT, b"\x01\x00"), "tls-failed", "closed the connection in the TLS handshake"),
+        (hello() + records(ALERT, b"\x01\x00"), "tls-failed", "hung up in the TLS handshake"),
         (records(ALERT, b"\x02\x50"), "tls-refused", "refused the TLS handshake: "),
         (records(HANDSHAKE, server_hello(b"\x03\x00")).replace(b"\x16\x03\x03", b"\x16\x03\x00"), "old-tls", ""),
         (b"\x16" + b"garbage" * 100, "not-tls", ""),

@@ -104,7 +104,7 @@ class Conversation:
         except StopIteration as end:
             self._end(chain=end.value)
         except Failed as failed:
-            self._end(failed.kind, str(failed))
+            self._end(failed.kind, str(failed), hung_up=isinstance(failed, tls.HungUp))
         except OSError as error:  # a reset while reading or writing
             self._broken(error)
         return None
@@ -121,10 +121,16 @@ class Conversation:
             self._script = None
         self.stream.close()
 
-    def _end(self, failure: FailureKind | None = None, problem: str = "", chain: Chain | None = None) -> None:
+    def _end(
+        self,
+        failure: FailureKind | None = None,
+        problem: str = "",
+        chain: Chain | None = None,
+        *,
+        hung_up: bool = False,
+    ) -> None:
         """Keep the outcome. Who hung up before a word has turned us away, whatever we were about to do."""
-        silent = self._client is not None and not self._client.heard
-        hung_up = silent and failure == "tls-failed"
+        hung_up = hung_up and self._client is not None and not self._client.heard
         if hung_up and not self._greeted:
             failure = "turned-away"
         version = self._client.version if self._client is not None else ""
@@ -133,11 +139,12 @@ class Conversation:
         self._script = None
 
     def _broken(self, error: OSError) -> None:
+        why = error.strerror or error
         if self._client is not None:
-            self._end("tls-failed", f"broke the connection in the TLS handshake: {error.strerror or error}")
+            self._end("tls-failed", f"broke the connection in the TLS handshake: {why}", hung_up=True)
             return
         kind: FailureKind = "hung-up" if self._greeted else "turned-away"
-        self._end(kind, f"broke the connection where {self.stage} was expected: {error.strerror or error}")
+        self._end(kind, f"broke the connection where {self.stage} was expected: {why}")
 
     def _unfinished(self) -> str:
         """Tell what the server said last and did not end."""
@@ -206,7 +213,7 @@ class Conversation:
             if data is None:
                 continue
             if not data:
-                raise Failed("tls-failed", "hung up in the TLS handshake")
+                raise tls.HungUp
             try:
                 answer = client.receive(data)
             except Failed:

@@ -66,12 +66,20 @@ _OLD = ("unsupported protocol", "unknown protocol", "wrong ssl version")
 _ALERTS = ("tls alert", "ssl/tls alert", "sslv3 alert", "tlsv1 ", "tlsv13 ")
 """How the reasons of OpenSSL 1.1 to 4 begin where the peer sent an alert."""
 
-_RECORDS = frozenset({20, 21, 22, 23})
+_ALERT = 21
+_RECORDS = frozenset({20, _ALERT, 22, 23})
 """How a TLS record begins (RFC 8446 section 5.1)."""
 
 
 class HandshakeFailed(Failed):
     """The TLS handshake failed."""
+
+
+class HungUp(HandshakeFailed):
+    """The server closed the connection in the TLS handshake."""
+
+    def __init__(self, how: str = "hung up in the TLS handshake") -> None:
+        super().__init__("tls-failed", how)
 
 
 def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
@@ -93,7 +101,7 @@ def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
 
 
 class Client:
-    """One handshake, fed with bytes. ``done`` says that it succeeded, ``heard`` that the server said something."""
+    """One handshake, fed with bytes. ``done`` says that it succeeded."""
 
     def __init__(self, made: SSL.Context, host: str, algorithm: KeyAlgorithm | None) -> None:
         """Prepare a handshake; SNI is the TLSA base domain (RFC 7671 section 10.2).
@@ -106,12 +114,13 @@ class Client:
             self._connection.set_tlsext_host_name(host.encode("ascii"))
         self._connection.set_connect_state()
         self._total = 0
+        self._first: int | None = None  # the type of the first record
         self.done = False
 
     @property
     def heard(self) -> bool:
-        """Return whether the server has said anything."""
-        return self._total > 0
+        """Return whether the server has said anything but an alert: Courier says close_notify and hangs up."""
+        return self._first not in {None, _ALERT}
 
     @property
     def version(self) -> str:
@@ -124,7 +133,9 @@ class Client:
 
     def receive(self, data: bytes) -> bytes:
         """Take what the server sent; return what to send back, possibly nothing. Raises `HandshakeFailed`."""
-        if not self._total and data[0] not in _RECORDS:
+        if self._first is None:
+            self._first = data[0]
+        if self._first not in _RECORDS:
             raise HandshakeFailed("not-tls", f"does not speak TLS where the handshake was expected: {quote(data)}")
         self._total += len(data)
         if self._total > MAX_HANDSHAKE:
@@ -175,7 +186,7 @@ class Client:
 def failure(error: SSL.Error, algorithm: KeyAlgorithm | None) -> HandshakeFailed:
     """Put an error of OpenSSL's into words."""
     if isinstance(error, SSL.ZeroReturnError):
-        return HandshakeFailed("tls-failed", "closed the connection in the TLS handshake")
+        return HungUp()
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     reasons = [str(entry[-1]) for entry in entries if entry[-1]]
     parts = {str(entry[0]) for entry in entries}
