@@ -14,7 +14,8 @@ LONGEST_LINE = 64 * 1024
 async def lines_of(file: IO[str]) -> AsyncGenerator[str, None]:
     """Yield the lines of an open file, pipe or terminal from where it stands, while the event loop goes on.
 
-    Raises `InputError` for a line longer than `LONGEST_LINE`, and where reading fails. Octets that are not UTF-8 become U+FFFD.
+    Octets that are not UTF-8 become U+FFFD. Raises `InputError` for a line longer than `LONGEST_LINE`, and where
+    reading fails.
     """
     rest = b""
     while data := await _read(file.fileno()):

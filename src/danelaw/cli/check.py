@@ -5,7 +5,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any
 from danelaw.check.document import document
 from danelaw.check.examine import examine
 from danelaw.check.exits import exit_status
+from danelaw.check.feed import lines_of
 from danelaw.check.many import Judged, NotJudged, Result, examine_many
 from danelaw.check.outside import Outside
 from danelaw.check.recorded import Recording, dumps, judge, loads
+from danelaw.check.shared import Shared
 from danelaw.check.targets import parse_target
 from danelaw.cli.files import STANDARD_INPUT
 from danelaw.config.files import DEFAULT_PATH
@@ -178,7 +180,8 @@ async def _stream(arguments: argparse.Namespace) -> int:
         around = _around(arguments)
         say = _line_writer(arguments)
         ending.enter_context(progress)
-        async with around.outside as outside:
+        async with around.outside as entered:
+            outside = Shared(entered)  # many domains have the same hosts
 
             async def one(target: Target) -> Report:
                 return await examine(target, outside, around.clock, around.wishes)
@@ -196,18 +199,18 @@ async def _stream(arguments: argparse.Namespace) -> int:
 
 
 def _results(
-    lines: Iterable[str], one: Callable[[Target], Awaitable[Report]], arguments: argparse.Namespace
+    lines: AsyncIterable[str], one: Callable[[Target], Awaitable[Report]], arguments: argparse.Namespace
 ) -> AsyncGenerator[Result, None]:
     return examine_many(
         lines, one, jobs=arguments.jobs, parse=lambda text: parse_target(text, arguments.protocol, arguments.service)
     )
 
 
-def _lines(name: str, ending: ExitStack) -> Iterator[str]:
+def _lines(name: str, ending: ExitStack) -> AsyncIterable[str]:
     if name == STANDARD_INPUT:
-        return iter(sys.stdin)
+        return lines_of(sys.stdin)
     try:
-        return iter(ending.enter_context(Path(name).open(encoding="utf-8", errors="replace")))
+        return lines_of(ending.enter_context(Path(name).open(encoding="utf-8", errors="replace")))
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}; give a file with one target a line") from None
 
