@@ -6,9 +6,9 @@ the network does, and takes no longer than its limit.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,7 @@ from danelaw.dns.message import Malformed, Name
 from danelaw.dns.silence import Said, resolver_says, servers_say
 from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.zones import Asker, Discovery, Finder, Forwarded, Iterated
+from danelaw.errors import Refused
 from danelaw.model import Clock, ResolverSpec
 from danelaw.model.outside import LookedUp, Lookup
 
@@ -36,6 +37,17 @@ _PATIENCE = 0.2
 _DISCOVERY = 0.15
 _TRY = 0.1
 _TRIES = 2
+
+
+_FAILED = {"bogus", "indeterminate"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What the servers say to a question that failed, and why this machine is blind ("": it is not)."""
+
+    said: Said = field(default_factory=Said)
+    blind: str = ""
 
 
 class Lookups:
@@ -91,7 +103,8 @@ class Lookups:
 
     async def discovery(self) -> Discovery:
         """Return what finds data without validating it, opened when it is first needed."""
-        if self._plain is None:
+        failed = self._plain is not None and self._plain.done() and self._plain.exception() is not None
+        if self._plain is None or failed:
             self._plain = asyncio.create_task(self._open_plain())
         return await asyncio.shield(self._plain)
 
@@ -128,77 +141,76 @@ class Lookups:
     async def _find(self, lookup: Lookup, name: Name) -> LookedUp:
         end = asyncio.get_running_loop().time() + self._timeout
         resolving = asyncio.create_task(self._context.resolve(name, RRTYPES[lookup.rrtype]))
-        asking: asyncio.Task[tuple[Said, str]] | None = None
+        tasks: list[asyncio.Task[object]] = [resolving]
         try:
-            done, _ = await asyncio.wait({resolving}, timeout=self._timeout * _PATIENCE)
-            if not done or resolving.result().security in {"bogus", "indeterminate"}:
-                asking = asyncio.create_task(self._why(lookup, name))
-                await self._either(resolving, asking, end)
-            if not resolving.done():
-                late = Resolution("TIMEOUT", "indeterminate", f"no answer within {self._timeout:g} s")
-                return await self._failed(lookup, late, asking, end)
-            found = resolving.result()
-            if found.security in {"bogus", "indeterminate"}:
-                return await self._failed(lookup, found, asking, end)
-            return self._good(lookup, name, found)
+            await asyncio.wait({resolving}, timeout=self._timeout * _PATIENCE)
+            if resolving.done() and resolving.result().security not in _FAILED:
+                return self._good(lookup, name, resolving.result())
+            bogus = resolving.done() and resolving.result().security == "bogus"
+            asking = asyncio.create_task(self._trouble(lookup, name, servers=not bogus))
+            tasks.append(asking)
+            trouble = await self._either(resolving, asking, end)
+            late = Resolution("TIMEOUT", "indeterminate", f"no answer within {self._timeout:g} s")
+            found = resolving.result() if resolving.done() else late
+            if found.security not in _FAILED:
+                return self._good(lookup, name, found)
+            return await self._failed(lookup, found, trouble, end)
         finally:
-            tasks = [task for task in (resolving, asking) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _either(
-        self, resolving: "asyncio.Task[Resolution]", asking: "asyncio.Task[tuple[Said, str]]", end: float
-    ) -> None:
-        """Wait for the answer, or until it is known that there will be none."""
-        left = end - asyncio.get_running_loop().time()
-        done, _ = await asyncio.wait({resolving, asking}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if asking in done and resolving not in done:
-            said, blind = asking.result()
-            if not said.rcode and not blind:  # its servers do answer: then what is missing may still come
-                await asyncio.wait({resolving}, timeout=max(end - asyncio.get_running_loop().time(), 0))
+        self, resolving: "asyncio.Task[Resolution]", asking: "asyncio.Task[_Trouble]", end: float
+    ) -> "_Trouble":
+        """Wait for a good answer, or until it is known why there is none."""
+        loop = asyncio.get_running_loop()
+        waiting: set[asyncio.Task[object]] = {asking} if resolving.done() else {resolving, asking}
+        while waiting and loop.time() < end:
+            done, waiting = await asyncio.wait(waiting, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            if resolving in done and resolving.result().security not in _FAILED:
+                break
+            # where its servers do answer, what is missing may still come
+            if asking in done and (asking.result().said.rcode or asking.result().blind):
+                break
+        return asking.result() if asking.done() else _Trouble()
 
-    async def _why(self, lookup: Lookup, name: Name) -> tuple[Said, str]:
-        """Return what the zone's servers say to the question, and why this machine is blind ("": it is not)."""
-        said, blind = await asyncio.gather(self._said(lookup, name), self._blindness.why())
-        return said, blind
+    async def _trouble(self, lookup: Lookup, name: Name, *, servers: bool) -> "_Trouble":
+        """Find out why this machine is blind, if it is, and what the zone's ``servers`` say to the question."""
+        said, blind = await asyncio.gather(
+            self._said(lookup, name) if servers else asyncio.sleep(0, Said()), self._blindness.why()
+        )
+        return _Trouble(said, blind)
 
     async def _said(self, lookup: Lookup, name: Name) -> Said:
         rrtype = RRTYPES[lookup.rrtype]
         if self._forwarder is not None:
             return await resolver_says(self._forwarder, name, rrtype, lookup.rrtype, self._timeout / 2)
+        try:
+            discovery = await self.discovery()
+        except (OSError, Refused):  # too many files are open, or no memory is left: nothing more is learnt
+            return Said()
         asker = Asker(_TRIES, self._timeout * _TRY, self._may_reach)
-        finder = Finder(await self.discovery(), asker, {}, has_route)
+        finder = Finder(discovery, asker, {}, has_route)
         try:
             return await servers_say(finder, asker, name, rrtype, lookup.rrtype)
         finally:
             await finder.close()
             await asker.close()
 
-    async def _failed(
-        self, lookup: Lookup, found: Resolution, asking: "asyncio.Task[tuple[Said, str]] | None", end: float
-    ) -> LookedUp:
+    async def _failed(self, lookup: Lookup, found: Resolution, trouble: "_Trouble", end: float) -> LookedUp:
         """Say why there is no answer, or a bogus one: because of us, of silent servers, or of the signatures."""
-        loop = asyncio.get_running_loop()
-        said, blind = Said(), ""
-        if asking is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(end):
-                    said, blind = await asking
-        if blind:
-            return LookedUp(lookup, "indeterminate", found.rcode, canonical=lookup.name, why=blind, ours=True)
-        if found.security == "bogus":
-            why = found.why
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(end):
-                    limit = max(end - loop.time(), 0.1)
-                    why = await explain(
-                        self._spec, lookup, self._clock.now(), found.why, limit=limit, may_reach=self._may_reach
-                    )
-            return LookedUp(lookup, "bogus", found.rcode, canonical=self._canonical(lookup, found), why=why)
-        return LookedUp(
-            lookup, "indeterminate", said.rcode or found.rcode, canonical=lookup.name, why=said.why or found.why
-        )
+        if trouble.blind:
+            return LookedUp(lookup, "indeterminate", found.rcode, canonical=lookup.name, why=trouble.blind, ours=True)
+        why = trouble.said.why
+        if found.security == "bogus" or not why:
+            limit = end - asyncio.get_running_loop().time()
+            now, may_reach = self._clock.now(), self._may_reach
+            why = await explain(self._spec, lookup, now, found.why, limit=max(limit, 0), may_reach=may_reach)
+        rcode, canonical = found.rcode, self._canonical(lookup, found)
+        if found.security == "indeterminate":
+            rcode, canonical = trouble.said.rcode or rcode, lookup.name
+        return LookedUp(lookup, found.security, rcode, canonical=canonical, why=why)
 
     def _canonical(self, lookup: Lookup, found: Resolution) -> str:
         name = wire.name_of(lookup.name)

@@ -81,20 +81,27 @@ async def _added_up(asker: Asker, zone: Zone, answers: _Answers, question: str) 
         return Said("", f"no name server of {where} can be asked from here: {', '.join(found[:_SHOWN])}")
     silent = {server: str(answer) for server, answer in answers.items() if isinstance(answer, NoAnswer)}
     refusing = {
-        server: f"answers {answer.rcode}"
+        server: problem
         for server, answer in answers.items()
-        if isinstance(answer, Message) and answer.rcode not in {"NOERROR", "NXDOMAIN"}
+        if isinstance(answer, Message) and (problem := _refusal(answer))
     }
     if len(silent) + len(refusing) < len(answers):
         return Said()
     if refusing:
         rcodes = [answer.rcode for answer in answers.values() if isinstance(answer, Message)]
-        rcode = "SERVFAIL" if "SERVFAIL" in rcodes else rcodes[0]
+        rcode = next((code for code in rcodes if code not in {"SERVFAIL", "NOERROR", "NXDOMAIN"}), "SERVFAIL")
         return Said(rcode, f"no name server of {where} answers for {question}: {_listed({**refusing, **silent})}")
     if await _alive(asker, zone):
         why = f"the name servers of {where} answer other questions, and none for {question}: {_listed(silent)}"
         return Said("TIMEOUT", why)
     return Said("TIMEOUT", f"no name server of {where} answers at all: {_listed(silent)}")
+
+
+def _refusal(answer: Message) -> str:
+    """Return in what way an answer is none, "" where it is one."""
+    if answer.rcode not in {"NOERROR", "NXDOMAIN"}:
+        return f"answers {answer.rcode}"
+    return "" if answer.aa else "is lame: its answer is not authoritative"
 
 
 async def _alive(asker: Asker, zone: Zone) -> bool:
