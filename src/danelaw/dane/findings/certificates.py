@@ -142,7 +142,9 @@ def _names(
 
 
 def _chain(endpoint: EndpointReport, chain: Chain, attempts: list[Attempt], *, decides: bool) -> Iterator[Finding]:
-    incomplete = not self_issued(chain.leaf_der) and not pki.issuers(chain.certificates_der, chain.names)
+    # Its issuer may be there and have no right to issue it, which is another fault.
+    issued = any(pki.is_issued_by(chain.leaf_der, other) for other in chain.certificates_der[1:])
+    incomplete = not self_issued(chain.leaf_der) and not issued
     if decides:
         records = [each.record for each in attempts[0].records if each.usable and each.record.usage in {0, 2}]
         specs = listed(dict.fromkeys(str(record.spec) for record in records))
