@@ -45,7 +45,7 @@ class Zoo:
         done = subprocess.run(command, capture_output=True, text=True, timeout=8 * _PATIENCE, check=False)
         said = [line.lstrip("; ") for line in (done.stdout + done.stderr).splitlines() if line.startswith(";")]
         if any(line.startswith("resolution failed") and "ncache" not in line for line in said):
-            refused = ("no valid", "insecurity proof", "broken trust chain", "failed to verify", "hung fetch")
+            refused = ("no valid", "insecurity proof", "broken trust chain", "failed to verify")
             return "bogus" if any(word in line for line in said for word in refused) else "none"
         trust = [line.removeprefix("negative response, ") for line in said]
         if any(line.startswith("unsigned") for line in trust):

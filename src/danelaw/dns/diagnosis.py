@@ -56,17 +56,18 @@ async def explain(
     *,
     limit: float = 6.0,
     may_reach: Callable[[str], bool] | None = None,
+    discovery: Discovery | None = None,
 ) -> str:
     """Return in a sentence or two why a look-up is bogus or indeterminate, naming the step.
 
     ``why`` is libunbound's own sentence, which is all that is said where nothing else is found. It asks without
-    validation, by resolvers of its own, and takes ``limit`` seconds at most. ``may_reach`` says of an address whether
-    it may be asked. Nothing that comes from the network makes it raise.
+    validation, through ``discovery`` (None: a resolver of its own) and takes ``limit`` seconds at most. ``may_reach``
+    says of an address whether it may be asked. Nothing that comes from the network makes it raise.
     """
     found = None
     try:
         async with asyncio.timeout(limit * 0.95):  # so that who waits no longer than ``limit`` gets what is said then
-            found = await _explain(spec, lookup, now, limit, may_reach)
+            found = await _explain(spec, lookup, now, limit, may_reach, discovery)
     except TimeoutError:
         found = None
     except Exception:  # noqa: BLE001 - an explanation is an extra: no fault in it, or in a library, may hide the verdict
@@ -75,16 +76,21 @@ async def explain(
 
 
 async def _explain(
-    spec: ResolverSpec, lookup: Lookup, now: datetime, limit: float, may_reach: Callable[[str], bool] | None
+    spec: ResolverSpec,
+    lookup: Lookup,
+    now: datetime,
+    limit: float,
+    may_reach: Callable[[str], bool] | None,
+    discovery: Discovery | None,
 ) -> str | None:
     async with AsyncExitStack() as ending:
         through = forwarder(spec)
-        discovery: Discovery
-        if through is None:
+        if discovery is None and through is None:
             context = Context(spec, validate=False, timeout=limit * 0.4, may_reach=may_reach)
             discovery = Iterated(await ending.enter_async_context(context))
-        else:
+        elif discovery is None and through is not None:
             discovery = Forwarded(through, 1, limit * 0.4)
+        assert discovery is not None  # noqa: S101 - one of the three
         remembering = Remembering(discovery)
         ending.push_async_callback(remembering.close)
         asker = Asker(2, limit * 0.08, may_reach)

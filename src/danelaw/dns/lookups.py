@@ -202,11 +202,10 @@ class Lookups:
         """Say why there is no answer, or a bogus one: because of us, of silent servers, or of the signatures."""
         if trouble.blind:
             return LookedUp(lookup, "indeterminate", found.rcode, canonical=lookup.name, why=trouble.blind, ours=True)
-        why = trouble.said.why
-        if found.security == "bogus" or not why:
-            limit = end - asyncio.get_running_loop().time()
+        why, left = trouble.said.why or found.why, end - asyncio.get_running_loop().time()
+        if left > 0 and (found.security == "bogus" or not trouble.said.why):
             now, may_reach = self._clock.now(), self._may_reach
-            why = await explain(self._spec, lookup, now, found.why, limit=max(limit, 0), may_reach=may_reach)
+            why = await explain(self._spec, lookup, now, found.why, limit=left, may_reach=may_reach)
         rcode, canonical = found.rcode, self._canonical(lookup, found)
         if found.security == "indeterminate":
             rcode, canonical = trouble.said.rcode or rcode, lookup.name
