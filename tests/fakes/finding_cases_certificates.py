@@ -300,6 +300,7 @@ OWN = (
         lambda: sts(problem="status 404"),
     ),
     Case("own-forbidden", "warning", "192.0.2.25", lambda: failing("forbidden"), lambda: failing("refused")),
+    Case("own-not-asked", "warning", "192.0.2.25", lambda: failing("not-asked"), lambda: failing("timeout")),
 )
 
 

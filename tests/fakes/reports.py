@@ -52,8 +52,8 @@ SERVERS = ("192.0.2.53", "198.51.100.53")
 
 BEFORE_TLS: frozenset[FailureKind] = frozenset(
     {
-        *("no-route", "forbidden", "refused", "unreachable", "timeout", "silent", "hung-up", "turned-away"),
-        *("greylisted", "rejected", "not-spoken", "flood"),
+        *("no-route", "forbidden", "not-asked", "refused", "unreachable", "timeout", "silent", "hung-up"),
+        *("turned-away", "greylisted", "rejected", "not-spoken", "flood"),
     }
 )
 """Failures that leave open whether the server offers TLS."""

@@ -5,7 +5,6 @@ from typing import Protocol
 from danelaw.model import (
     Answer,
     Authorities,
-    FailureKind,
     Handshake,
     LookedUp,
     Lookup,
@@ -42,14 +41,14 @@ def question_of(answer: Answer) -> Question:
             return Authorities(answer.owner)
 
 
-def unasked(question: Question, why: str, kind: FailureKind = "timeout") -> Answer:
+def unasked(question: Question, why: str) -> Answer:
     """Return the answer to a question that was not put, or not to its end, because of us: ``why`` is a whole clause."""
     match question:
         case Lookup():
             return LookedUp(question, "indeterminate", "TIMEOUT", why=why, ours=True)
         case Handshake():
             where = format_host_port(question.address, question.port)
-            return Shaken(question, failure=kind, detail=f"{where} was not asked: {why}")
+            return Shaken(question, failure="not-asked", detail=f"{where} was not asked: {why}")
         case PolicyFetch():
             return PolicyFound(question, None, why, ours=True)
         case Authorities():

@@ -99,6 +99,7 @@ class Handshake:
 FailureKind = Literal[
     "no-route",  # ours: this machine has no way there (no IPv6, network down)
     "forbidden",  # ours: the address is one that this check may not connect to
+    "not-asked",  # ours: the check ended before it came to this
     "refused",  # nothing listens there
     "unreachable",  # the network says so, not our own machine
     "timeout",  # no connection within the limit

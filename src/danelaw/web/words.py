@@ -56,6 +56,7 @@ SECURITY_STATES: dict[Security, State] = {
 FAILURES: dict[FailureKind, str] = {
     "no-route": "no route from here",
     "forbidden": "may not connect there",
+    "not-asked": "not asked in time",
     "refused": "connection refused",
     "unreachable": "unreachable",
     "timeout": "no connection in time",

@@ -111,6 +111,7 @@ def test_both_records_of_what_is_live_are_offered() -> None:
         (lambda: failing("refused"), {"connection-refused"}),
         (lambda: failing("timeout"), {"own-port-25-blocked"}),
         (lambda: failing("forbidden"), {"own-forbidden"}),
+        (lambda: failing("not-asked"), {"own-not-asked"}),
         (lambda: failing("no-route"), {"own-no-route"}),
         (lambda: nothing("null", found=mx("")), set()),
         (lambda: nothing("missing", found=looked_up(DOMAIN, "MX", rcode="NXDOMAIN")), {"no-such-domain"}),

@@ -131,6 +131,7 @@ _TABLE = (
     Code("own-lookup-failed", _W, "", "this machine's own look-ups fail"),
     Code("own-fetch-failed", _W, "", "this machine could not fetch the MTA-STS policy"),
     Code("own-forbidden", _W, "", "an address that this check may not connect to"),
+    Code("own-not-asked", _W, "", "the check ended before it came to an address"),
 )
 
 CODES: Mapping[str, Code] = {each.code: each for each in _TABLE}

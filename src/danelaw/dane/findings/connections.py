@@ -6,6 +6,7 @@ from typing import NamedTuple
 from danelaw.dane.findings.codes import finding
 from danelaw.dane.findings.seen import (
     BEFORE_TLS,
+    OURS,
     and_so,
     at_addresses,
     kind_name,
@@ -141,9 +142,7 @@ def _severity(endpoint: EndpointReport, failure: FailureKind, attempts: Sequence
     if any(outcome == "deferred" for each in attempts for outcome in each.outcomes.values()):
         return "error"
     if failure in BEFORE_TLS:
-        tried = [
-            each.shaken.failure for each in endpoint.attempts if each.shaken.failure not in {"no-route", "forbidden"}
-        ]
+        tried = [each.shaken.failure for each in endpoint.attempts if each.shaken.failure not in OURS]
         return "error" if all(each in BEFORE_TLS for each in tried) else "warning"
     return "warning"
 

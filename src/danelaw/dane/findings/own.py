@@ -51,6 +51,14 @@ def blindness(report: Report) -> Iterator[Finding]:
             "private networks",
             "Check on a machine of that network by `danelaw check`, or allow it in the configuration of the service.",
         )
+    late = list(dict.fromkeys(each.address for each in attempts if each.shaken.failure == "not-asked"))
+    if late:
+        yield finding(
+            "own-not-asked",
+            subject,
+            f"{listed(late)}: the check had to end before everything there was asked",
+            "Check again, or the hosts one by one as HOST:25.",
+        )
 
 
 def failures(report: Report) -> Iterator[Finding]:

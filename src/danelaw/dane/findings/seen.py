@@ -8,6 +8,7 @@ from danelaw.model import (
     Attempt,
     Chain,
     EndpointReport,
+    FailureKind,
     LookedUp,
     Outcome,
     Report,
@@ -25,11 +26,14 @@ SENDERS: dict[Sender, str] = {
 
 BEFORE_TLS = frozenset(
     {
-        *("no-route", "forbidden", "refused", "unreachable", "timeout", "silent", "hung-up", "turned-away"),
-        *("greylisted", "rejected", "not-spoken", "flood"),
+        *("no-route", "forbidden", "not-asked", "refused", "unreachable", "timeout", "silent", "hung-up"),
+        *("turned-away", "greylisted", "rejected", "not-spoken", "flood"),
     }
 )
 """Failures that leave open whether the server offers TLS."""
+
+OURS: frozenset[FailureKind] = frozenset({"no-route", "forbidden", "not-asked"})
+"""Failures of this machine, which say nothing of the server."""
 
 _LISTED = 8
 """How many names or addresses a sentence lists; the others are counted."""
@@ -156,7 +160,7 @@ def port_25_is_blocked(report: Report) -> bool:
         for endpoint in report.endpoints
         if endpoint.port == 25
         for attempt in endpoint.attempts
-        if attempt.shaken.failure not in {"no-route", "forbidden"}
+        if attempt.shaken.failure not in OURS
     ]
     return "timeout" in tried and all(failure in {"timeout", "unreachable"} for failure in tried)
 

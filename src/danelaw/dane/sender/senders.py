@@ -40,8 +40,8 @@ PROFILES: Mapping[Sender, Profile] = {
 
 BEFORE_TLS = frozenset(
     {
-        *("no-route", "forbidden", "refused", "unreachable", "timeout", "silent", "hung-up", "turned-away"),
-        *("greylisted", "rejected", "not-spoken", "flood"),
+        *("no-route", "forbidden", "not-asked", "refused", "unreachable", "timeout", "silent", "hung-up"),
+        *("turned-away", "greylisted", "rejected", "not-spoken", "flood"),
     }
 )
 """Failures before a server could have said whether it offers TLS: they tell nothing about DANE."""
