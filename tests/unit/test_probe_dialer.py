@@ -249,3 +249,41 @@ def test_hanging_up_under_starttls_is_no_busy_server(serving: Callable[..., ssl.
         assert shake(question(peer.address, "smtp")).failure == "tls-failed"
     with Peer(talk) as peer:
         assert shake(question(peer.address, "smtp", "rsa")).failure == "not-offered"
+
+
+def test_a_busy_server_does_not_make_hanging_up_another_answer(serving: Callable[..., ssl.SSLContext]) -> None:
+    context = serving(ECDSA)
+
+    def talk(stream: socket.socket, number: int) -> None:
+        if number in {1, 3}:
+            return  # too many connections
+        speak_smtp(stream)
+        if number == 2:
+            shake_hands(stream, context)
+        stream.recv(10_000)
+
+    with Peer(talk) as peer:
+        assert shake(question(peer.address, "smtp", "rsa")).failure == "not-offered"
+
+
+def test_a_server_that_takes_two_at_once_serves_ten(serving: Callable[..., ssl.SSLContext]) -> None:
+    """They do not come back all at once, where eight would be turned away again."""
+    context, room = serving(ECDSA), threading.Semaphore(2)
+
+    def talk(stream: socket.socket, _: int) -> None:
+        if not room.acquire(blocking=False):
+            stream.sendall(b"421 4.7.0 mx Error: too many connections from 127.0.0.1\r\n")
+            return
+        try:
+            speak_smtp(stream)
+            shake_hands(stream, context)
+        finally:
+            room.release()
+
+    async def ten(address: tuple[str, int]) -> list[Shaken]:
+        dialer = Dialer(RunningClock())
+        return await asyncio.gather(*(dialer.shake(question(address, "smtp")) for _ in range(10)))
+
+    with Peer(talk) as peer:
+        shaken = asyncio.run(ten(peer.address))
+    assert [s.failure for s in shaken] == [None] * 10

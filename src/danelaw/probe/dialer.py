@@ -1,6 +1,7 @@
 """Handshakes in an event loop, hundreds at once: what a check asks of the outside."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +16,9 @@ from danelaw.probe.doubt import is_not_offered
 
 PAUSES = (0.3, 0.9, 2.0)
 """Seconds to wait before a server is asked again that takes no more connections for now."""
+
+SPREAD = 0.1
+"""Seconds that each of those waits longer than the one before it, so that they do not all come back at once."""
 
 
 class Dialer:
@@ -38,6 +42,7 @@ class Dialer:
         self._timeout = timeout
         self._ehlo_name = ehlo_name
         self._may_reach = may_reach
+        self._waiting: Counter[tuple[str, int]] = Counter()  # who came too often, by what is dialled
         self._contexts: Mapping[KeyAlgorithm | None, SSL.Context] = {
             None: tls.context(None),
             "rsa": tls.context("rsa"),
@@ -66,40 +71,58 @@ class Dialer:
 
     async def _ask(self, handshake: Handshake, dialled: tuple[str, int]) -> Outcome:
         algorithm = handshake.algorithm
-        if algorithm is None:
-            return await self._patiently(handshake, None, dialled)
-        outcome = await self._once(handshake, algorithm, dialled)
-        if outcome.hung_up and await self._is_not_offered(handshake, algorithm, dialled):
+        outcome = await self._patiently(handshake, algorithm, dialled)
+        if algorithm is None or not outcome.hung_up:
+            return outcome
+        if await self._is_not_offered(handshake, algorithm, dialled):
             failed = tls.not_offered(algorithm, "it hangs up where that is asked for, and not else")
             return replace(outcome, failure=failed.kind, problem=str(failed))
-        return await self._patiently(handshake, algorithm, dialled) if _is_busy(outcome) else outcome
+        return await self._patiently(handshake, algorithm, dialled, hanging_up_is_busy=True)
 
     async def _is_not_offered(self, handshake: Handshake, algorithm: KeyAlgorithm, dialled: tuple[str, int]) -> bool:
         doubt = is_not_offered(algorithm)
         kind = next(doubt)
         while True:
-            patience = self._patiently if kind is None else self._once
             try:
-                kind = doubt.send(await patience(handshake, kind, dialled))
+                kind = doubt.send(await self._patiently(handshake, kind, dialled))
             except StopIteration as end:
                 return bool(end.value)
 
     async def _patiently(
-        self, handshake: Handshake, algorithm: KeyAlgorithm | None, dialled: tuple[str, int]
+        self,
+        handshake: Handshake,
+        algorithm: KeyAlgorithm | None,
+        dialled: tuple[str, int],
+        *,
+        hanging_up_is_busy: bool = False,
     ) -> Outcome:
-        """Shake hands, and again after a pause while the server takes no more connections."""
+        """Shake hands, and again after a pause while the server takes no more connections.
+
+        Hanging up on one kind of certificate may be an answer: no pause for that, unless it is known to be none.
+        """
         until = self._clock.now() + timedelta(seconds=self._timeout)
         outcome = await self._once(handshake, algorithm, dialled)
         for pause in PAUSES:
-            left = (until - self._clock.now()).total_seconds() - pause
-            if not _is_busy(outcome) or left <= 0:
+            wait = pause + SPREAD * self._waiting[dialled]
+            left = (until - self._clock.now()).total_seconds() - wait
+            answered = outcome.hung_up and algorithm is not None and not hanging_up_is_busy
+            if answered or not _is_busy(outcome) or left <= 0:
                 break
-            await asyncio.sleep(pause)
+            await self._pause(dialled, wait)
             again = await self._once(handshake, algorithm, dialled, left)
             if again.failure in {"silent", "timeout"}:
                 break
             outcome = again
         return outcome
+
+    async def _pause(self, dialled: tuple[str, int], wait: float) -> None:
+        self._waiting[dialled] += 1
+        try:
+            await asyncio.sleep(wait)
+        finally:
+            self._waiting[dialled] -= 1
+            if not self._waiting[dialled]:
+                del self._waiting[dialled]
 
     async def _once(
         self,
