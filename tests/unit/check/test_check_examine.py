@@ -94,6 +94,8 @@ def test_there_is_a_report_when_the_time_is_over() -> None:
     assert report.status == 4
     assert "had to end after 0.2 s" in attempts[reports.V6].shaken.detail
     assert set(attempts[reports.V6].outcomes.values()) == {"unknown"}
+    assert "own-not-asked" in {finding.code for finding in report.findings}
+    assert "own-port-25-blocked" not in {finding.code for finding in report.findings}
     assert outside.open == 0  # what was still asked is cancelled
 
 
