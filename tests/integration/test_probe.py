@@ -1,5 +1,6 @@
 """The probe beside real servers: OpenSSL, GnuTLS, Postfix, Dovecot and Apache."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -9,12 +10,13 @@ import pytest
 
 from chains import HOST, Issued, issue, p256, rsa2048
 from danelaw import dane, pki
-from danelaw.model import AppProtocol, Endpoint, KeyAlgorithm, ProbeRequest, ProbeResult, RecordSpec
+from danelaw.model import AppProtocol, Endpoint, Handshake, KeyAlgorithm, ProbeRequest, ProbeResult, RecordSpec, Shaken
 from danelaw.names import default_protocol
-from danelaw.probe import Handshakes
+from danelaw.probe import Dialer, Handshakes
 from fakes.running_clock import RunningClock
 from integration.tls_servers import Address, gnutls_server, openssl_server
 from world import World, layout
+from world.server import wait_until
 
 pytestmark = pytest.mark.world
 
@@ -146,3 +148,63 @@ def test_the_wrong_protocol_at_a_real_server_is_named() -> None:
         result = probe((where, port), Endpoint(host, port, protocol))  # type: ignore[arg-type]  # literals in a tuple
         assert result.problem is not None
         assert says in result.problem
+
+
+# --- the dialer ------------------------------------------------------------------------------------------------------
+
+
+def dial(questions: Sequence[Handshake]) -> Sequence[Shaken]:
+    """Ask all at once, in one event loop."""
+
+    async def ask() -> list[Shaken]:
+        dialer = Dialer(RunningClock())
+        return await asyncio.gather(*(dialer.shake(question) for question in questions))
+
+    return asyncio.run(ask())
+
+
+def test_the_dialer_sees_all_that_the_world_s_servers_present(world: World) -> None:
+    """Every port at each address, for each kind of certificate, at once. Dovecot hangs up where RSA is asked for."""
+    expected = pki.parse_chain(world.initial.fullchain_pem)
+    kinds: tuple[KeyAlgorithm | None, ...] = (None, "rsa", "ecdsa")
+    questions = [
+        Handshake(f"mail.{layout.DOMAIN}", address, port, protocol, kind)
+        for address in layout.MAIL
+        for port, protocol in PORTS
+        for kind in kinds
+    ]
+    for shaken in dial(questions):
+        if shaken.handshake.algorithm == "rsa":
+            assert (shaken.failure, shaken.chain) == ("not-offered", None)
+        else:
+            assert (shaken.detail, shaken.chain, shaken.version) == ("", expected, "TLSv1.3")
+        by_starttls = shaken.handshake.protocol in {"smtp", "imap", "pop3"}
+        assert bool(shaken.banner) == by_starttls
+
+
+def test_postfix_logs_no_broken_connection(world: World) -> None:
+    log = world.postfix.log
+    before = len(log.read_text())
+    (shaken,) = dial([Handshake(f"mail.{layout.DOMAIN}", layout.MAIL[0], 25, "smtp")])
+    assert shaken.chain is not None
+    said = "ehlo=1 starttls=1 quit=1 commands=3"  # and not that the connection was lost
+    wait_until(lambda: said in log.read_text()[before:], "Postfix has heard QUIT", world.postfix.last_words)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_dialer_tells_the_kinds_of_two_certificates_apart(server: str, tmp_path: Path) -> None:
+    with serve(server, tmp_path, ECDSA, RSA) as address:
+        for algorithm in ALGORITHMS:
+            (shaken,) = dial([Handshake(HOST, *address, "tls", algorithm)])
+            assert shaken.chain is not None
+            assert shaken.chain.certificates_der == (IDENTITIES[algorithm].der, ROOT.der)
+            assert shaken.version == f"TLSv{server.split()[1]}"
+    with serve(server, tmp_path, RSA) as address:
+        (shaken,) = dial([Handshake(HOST, *address, "tls", "ecdsa")])
+    assert (shaken.failure, shaken.chain) == ("not-offered", None)
+
+
+def test_the_dialer_names_an_old_version(tmp_path: Path) -> None:
+    with openssl_server(tmp_path, RSA, options=["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]) as address:
+        (shaken,) = dial([Handshake(HOST, *address, "tls")])
+    assert (shaken.failure, shaken.version, shaken.chain) == ("old-tls", "TLSv1.1", None)
