@@ -110,7 +110,7 @@ class AuthoritativeView:
         """Do work with resolvers whose caches are empty, so that it sees what is there now, or with those given."""
         async with AsyncExitStack() as ending:
             if lookups is not None:
-                validating, discovery = lookups.context, await lookups.discovery()
+                validating, discovery = lookups.context, lookups.discovery(self._resolve_limit)
             else:
                 validating = await ending.enter_async_context(self._fresh(validate=True))
                 discovery = await self._discovery(ending)

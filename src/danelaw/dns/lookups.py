@@ -22,7 +22,6 @@ from danelaw.dns.message import Malformed, Name
 from danelaw.dns.silence import Said, resolver_says, servers_say
 from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.zones import Asker, Discovery, Finder, Forwarded, Iterated
-from danelaw.errors import Refused
 from danelaw.model import Clock, ResolverSpec
 from danelaw.model.outside import LookedUp, Lookup
 
@@ -71,19 +70,25 @@ class Lookups:
         self._timeout = timeout
         self._may_reach = may_reach
         self._forwarder = forwarder(spec)
-        self._ending = AsyncExitStack()
         self._turn = asyncio.Semaphore(_AT_ONCE)
-        self._plain: asyncio.Task[Discovery] | None = None
         self._running: set[asyncio.Task[LookedUp]] = set()
         self._closed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Open the resolver. Raises `Refused` without libunbound, `InputError` where a file of the spec is unusable."""
-        context = Context(self._spec, timeout=self._timeout, lasting=True, may_reach=self._may_reach)
-        self._context = await self._ending.enter_async_context(context)
-        self._blindness = Blindness(self._context, self._forwarder, limit=self._timeout / 4, may_reach=self._may_reach)
-        self._ending.push_async_callback(self._blindness.close)
+        async with AsyncExitStack() as opened:
+            self._context = await opened.enter_async_context(self._lasting(validate=True))
+            if self._forwarder is None:
+                self._plain = await opened.enter_async_context(self._lasting(validate=False))
+            self._blindness = Blindness(
+                self._context, self._forwarder, limit=self._timeout / 4, may_reach=self._may_reach
+            )
+            opened.push_async_callback(self._blindness.close)
+            self._ending = opened.pop_all()
         return self
+
+    def _lasting(self, *, validate: bool) -> Context:
+        return Context(self._spec, validate=validate, timeout=self._timeout, lasting=True, may_reach=self._may_reach)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,19 +106,11 @@ class Lookups:
         """The validating resolver itself."""
         return self._context
 
-    async def discovery(self) -> Discovery:
-        """Return what finds data without validating it, opened when it is first needed."""
-        failed = self._plain is not None and self._plain.done() and self._plain.exception() is not None
-        if self._plain is None or failed:
-            self._plain = asyncio.create_task(self._open_plain())
-        return await asyncio.shield(self._plain)
-
-    async def _open_plain(self) -> Discovery:
-        if self._forwarder is not None:
-            return Forwarded(self._forwarder, _TRIES, self._timeout * _DISCOVERY)
-        limit = self._timeout * _DISCOVERY
-        plain = Context(self._spec, validate=False, timeout=limit, lasting=True, may_reach=self._may_reach)
-        return Iterated(await self._ending.enter_async_context(plain))
+    def discovery(self, limit: float) -> Discovery:
+        """Return what finds data without validating it, each within ``limit`` seconds."""
+        if self._forwarder is None:
+            return Iterated(self._plain, limit)
+        return Forwarded(self._forwarder, _TRIES, limit / _TRIES)
 
     async def find(self, lookup: Lookup) -> LookedUp:
         """Look one name and type up.
@@ -186,12 +183,8 @@ class Lookups:
         rrtype = RRTYPES[lookup.rrtype]
         if self._forwarder is not None:
             return await resolver_says(self._forwarder, name, rrtype, lookup.rrtype, self._timeout / 2)
-        try:
-            discovery = await self.discovery()
-        except (OSError, Refused):  # too many files are open, or no memory is left: nothing more is learnt
-            return Said()
         asker = Asker(_TRIES, self._timeout * _TRY, self._may_reach)
-        finder = Finder(discovery, asker, {}, has_route)
+        finder = Finder(self.discovery(self._timeout * _DISCOVERY), asker, {}, has_route)
         try:
             return await servers_say(finder, asker, name, rrtype, lookup.rrtype)
         finally:

@@ -265,10 +265,11 @@ class Context:
         self._check(self._lib.ub_ctx_async(self._ctx, 1))
         self._fd = self._lib.ub_fd(self._ctx)
 
-    async def resolve(self, name: Name, rrtype: int) -> Resolution:
-        """Resolve a name; return within the context's time limit, whatever the network does."""
+    async def resolve(self, name: Name, rrtype: int, limit: float | None = None) -> Resolution:
+        """Resolve a name; return within the context's time limit or a shorter one, whatever the network does."""
         if self._ctx is None:
             return _CLOSED
+        limit = self._timeout if limit is None else min(limit, self._timeout)
         future: asyncio.Future[tuple[int, Resolution]] = asyncio.get_running_loop().create_future()
         self._counter += 1
         token = self._counter
@@ -279,11 +280,11 @@ class Context:
         )
         try:
             if not error:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(limit):
                     error, resolution = await future
             return self._failed(error) if error else resolution
         except TimeoutError:
-            return Resolution("TIMEOUT", "indeterminate", f"no answer within {self._timeout:g} s")
+            return Resolution("TIMEOUT", "indeterminate", f"no answer within {limit:g} s")
         finally:
             del self._waiting[token]
             if not future.done() or future.cancelled():

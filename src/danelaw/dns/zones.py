@@ -63,14 +63,15 @@ class Discovery(Protocol):
 
 
 class Iterated:
-    """Discovery from the root down, by a libunbound context without validator."""
+    """Discovery from the root down, by a libunbound context without validator; ``limit`` as in `Context.resolve`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, limit: float | None = None) -> None:
         self._context = context
+        self._limit = limit
 
     async def lookup(self, name: Name, rrtype: int) -> Message:
         """Look a name up; see `Discovery`."""
-        found = await self._context.resolve(name, rrtype)
+        found = await self._context.resolve(name, rrtype, self._limit)
         if found.message is None or found.rcode not in {"NOERROR", "NXDOMAIN"}:
             raise NoAnswer(found.why or f"{text_of(name)}: {found.rcode}")
         return found.message
