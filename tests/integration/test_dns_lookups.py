@@ -444,6 +444,41 @@ def test_configured_resolver_may_be_private(iterating: ResolverSpec) -> None:
     assert (found.security, found.addresses) == ("secure", ("127.0.0.25",))  # and answers are nobody's dial yet
 
 
+# -- what is remembered ------------------------------------------------------------------------------------------------
+
+
+def test_answers_are_remembered_for_their_ttl_and_no_longer(iterating: ResolverSpec) -> None:
+    addresses = [b"\x7f\0\0\1"]
+
+    def reply(query: bytes) -> bytes:
+        question = asked_for(query)
+        if question.rrtype != wire.A or not wire.text_of(question.name).startswith("moving"):
+            return answer_to(query)
+        return answer_to(query, records=rr("moving.hostile.test", wire.A, addresses[0], ttl=1), count=1)
+
+    async def run(peer: Peer) -> tuple[list[LookedUp], LookedUp]:
+        async with Lookups(iterating, CLOCK) as lookups:
+            wanted = Lookup("moving.hostile.test", "A")
+            first = await lookups.find(wanted)
+            addresses[0] = b"\x7f\0\0\2"
+            asked = len(peer.asked)
+            second = await lookups.find(wanted)
+            assert len(peer.asked) == asked or second.addresses == ("127.0.0.2",)  # a second may have gone by
+            last = second
+            for _ in range(100):
+                if last.addresses != first.addresses:
+                    break
+                await asyncio.sleep(0.05)
+                last = await lookups.find(wanted)
+            return [first, second], last
+
+    with hostile(reply) as peer:
+        remembered, fresh = asyncio.run(run(peer))
+    assert remembered[0].addresses == ("127.0.0.1",)
+    assert remembered[1].addresses in {("127.0.0.1",), ("127.0.0.2",)}
+    assert fresh.addresses == ("127.0.0.2",)
+
+
 # -- several at once, and the end --------------------------------------------------------------------------------------
 
 
