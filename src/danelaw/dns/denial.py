@@ -63,7 +63,7 @@ class Proofs:
                     self._nsec.append((rrset.name, data))
                 elif isinstance(data, Nsec3Data) and (at := _hash_in(rrset.name)) is not None:
                     self._links.append(Link(at, data))
-        if self._links:  # of several chains the first (RFC 5155 section 8.2)
+        if self._links:  # of one chain: others beside it are a fault of their own (RFC 5155 section 8.2)
             first = self._links[0].data
             kept = (first.algorithm, first.iterations, first.salt)
             self._links = [x for x in self._links if (x.data.algorithm, x.data.iterations, x.data.salt) == kept]

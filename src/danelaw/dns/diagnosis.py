@@ -42,6 +42,9 @@ from danelaw.dns.zones import Zone as Served
 from danelaw.model import ResolverSpec
 from danelaw.model.outside import Lookup
 
+_DISCOVERY, _TRY = 2.4, 0.5
+"""Seconds for a look-up from the root down and for a try at one server, at most: less where the limit is short."""
+
 _MOST_LABELS = 24
 _MOST_ALIASES = 8
 _MOST_NAMED = 4
@@ -83,17 +86,18 @@ async def _explain(
     may_reach: Callable[[str], bool] | None,
     discovery: Discovery | None,
 ) -> str | None:
+    patience = min(limit * 0.4, _DISCOVERY)
     async with AsyncExitStack() as ending:
         through = forwarder(spec)
         if discovery is None and through is None:
-            context = Context(spec, validate=False, timeout=limit * 0.4, may_reach=may_reach)
+            context = Context(spec, validate=False, timeout=patience, may_reach=may_reach)
             discovery = Iterated(await ending.enter_async_context(context))
         elif discovery is None and through is not None:
-            discovery = Forwarded(through, 1, limit * 0.4)
+            discovery = Forwarded(through, 1, patience)
         assert discovery is not None  # noqa: S101 - one of the three
         remembering = Remembering(discovery)
         ending.push_async_callback(remembering.close)
-        asker = Asker(2, limit * 0.08, may_reach)
+        asker = Asker(2, min(limit * 0.08, _TRY), may_reach)
         ending.push_async_callback(asker.close)
         finder = Finder(remembering, asker, {})
         ending.push_async_callback(finder.close)
