@@ -69,6 +69,7 @@ HOSTS = (
         "warning",
         "used by Postfix all the same, not by Exim, mox and Exchange|Postfix uses all the same, and Exim, mox and Exch",
         lambda: by_mx(mx(HOST, security="insecure"), endpoint(secure_mx=False)),
+        lambda: by_mx(mx(security="insecure"), endpoint(DOMAIN, preference=None), kind="implicit"),
     ),
     Case(
         "mx-implicit",

@@ -6,7 +6,7 @@ import pytest
 
 from danelaw.dane.findings import SEVERITIES, find
 from danelaw.dane.findings.seen import counted, duration, listed, shown
-from danelaw.model import Discovery, Finding, MxRecord, Report
+from danelaw.model import Discovery, Finding, MxRecord, Report, Target
 from fakes.finding_cases import failing, holding, nothing
 from fakes.reports import (
     AT,
@@ -77,6 +77,26 @@ def test_one_finding_for_all_addresses_that_show_the_same() -> None:
     ]
     subject = of("no-starttls-at-address", report(endpoint(handshakes=most))).subject
     assert subject.endswith("192.0.2.8 and 4 more")
+
+
+def test_addresses_that_this_machine_cannot_reach_do_not_make_the_others_some() -> None:
+    whole = holding(stale(), handshakes=[shaken(V4, chain()), shaken(V6, None, "no-route")])
+    assert of("mismatch", whole).subject == f"{HOST}:25"
+    whole = holding(stale(), handshakes=[shaken(V4, chain()), shaken(V6, None, "refused")])
+    assert of("mismatch", whole).subject == f"{HOST}:25 at {V4}"
+
+
+def test_other_services_are_named_for_their_domain_too() -> None:
+    """RFC 7673 section 4.1: the service domain is a reference name, and ordinary clients look at it alone."""
+    for names, expected in ((DOMAIN, set()), ("www.example.net", {"name-mismatch"})):
+        place = endpoint(port=5222, protocol="xmpp-client", senders=("client",), presented=chain(names))
+        whole = report(place, target=Target(DOMAIN, service="xmpp-client"), senders=("client",))
+        assert grave(whole) == expected
+        assert of("protected", whole).text.startswith("every client")
+    place = endpoint(port=5222, protocol="xmpp-client", senders=("client",), records=[stale()])
+    whole = report(place, target=Target(DOMAIN, service="xmpp-client"), senders=("client",))
+    assert of("mail-stops", whole).text == "clients that obey DANE get through by no host"
+    assert of("mismatch", whole).text.endswith(": clients that obey DANE do not go on")
 
 
 def test_hosts_that_show_the_same_share_a_finding() -> None:

@@ -132,10 +132,15 @@ def _names(
     elif refused:
         text = f"the certificate is for {has}, and not for {wanted[0]}, the one name that all senders take"
         yield finding("name-mismatch", subject, and_so(text, attempts), remedy)
-    elif not is_address(endpoint.host) and not name_matches(endpoint.host, chain.names):
+    elif _wants_its_name(endpoint, fitting) and not name_matches(endpoint.host, chain.names):
         but = f"{fitting} is a name that DANE takes, MTA-STS not" if fitting else _tolerated(endpoint, attempts, "it")
         text = f"the certificate is for {has}, and not for {endpoint.host}; {but}"
         yield finding("name-mismatch", subject, text, remedy, "warning")
+
+
+def _wants_its_name(endpoint: EndpointReport, fitting: str) -> bool:
+    """Return whether somebody refuses a leaf without the host's own name: of other services the domain's will do."""
+    return not is_address(endpoint.host) and (is_mail(endpoint) or not fitting)
 
 
 # --- chains ----------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def found_hosts(report: Report) -> Iterator[Finding]:
             f"the {rrtype} look-up fails ({found.rcode}), so senders wait and try again: {_why(found.why)}",
             "Ask each of the zone's name servers for it, and mend or remove those that do not answer.",
         )
-    elif found.security == "insecure" and kind in {"listed", "implicit"}:
+    elif found.security == "insecure" and kind == "listed":
         yield _insecure(report, rrtype)
     if found.malformed:
         yield finding(
@@ -165,7 +165,8 @@ def together(report: Report) -> Iterator[Finding]:
     outcomes = [outcome for endpoint in endpoints for outcome in endpoint.outcomes.values()]
     if outcomes and set(outcomes) == set(report.outcomes.values()) == {"authenticated"}:
         several = f"all {len(endpoints)} hosts" if len(endpoints) > 1 else "the host"
-        yield finding("protected", subject, f"every sender that obeys DANE authenticates {several} and delivers")
+        who = "every client" if "client" in report.outcomes else "every sender"
+        yield finding("protected", subject, f"{who} that obeys DANE authenticates {several}")
 
 
 def _same_key(report: Report) -> Iterator[Finding]:
@@ -188,13 +189,14 @@ def _stops(report: Report) -> Iterator[Finding]:
     stopped: list[Sender] = [sender for sender in SENDERS if report.delivers.get(sender) is False]
     refused = [sender for sender in stopped if report.outcomes.get(sender) == "deferred"]
     if refused:
-        many = len(report.endpoints) > 1
+        who = listed(SENDERS[sender] for sender in refused)
+        verb = "gets" if len(refused) == 1 and refused != ["client"] else "get"
+        what = "none of its hosts" if len(report.endpoints) > 1 else "no host"
+        returned = "" if report.target.service else ", and mail from there is returned after some days"
         yield finding(
             "mail-stops",
             str(report.target),
-            f"{listed(SENDERS[sender] for sender in refused)} {'gets' if len(refused) == 1 else 'get'} through by "
-            f"{'none of its hosts' if many else 'no host'}"
-            f"{', and mail from there is returned after some days' if not report.target.service else ''}",
+            f"{who} {verb} through by {what}{returned}",
             "Mend one host first, as its own finding says; where nothing else helps soon, removing its TLSA records "
             "lets mail through again once their TTL has passed.",
         )

@@ -14,7 +14,6 @@ from danelaw.model import (
     Report,
     Sender,
 )
-from danelaw.names import format_host_port
 
 SENDERS: dict[Sender, str] = {
     "postfix": "Postfix",
@@ -128,9 +127,9 @@ def with_chain(endpoint: EndpointReport) -> list[tuple[Attempt, Chain]]:
 
 
 def at_addresses(endpoint: EndpointReport, attempts: Iterable[Attempt]) -> str:
-    """Return the endpoint's name, and the addresses of these attempts, unless they are all that were tried."""
+    """Return the endpoint's name, and the addresses of these attempts, unless they are all that could be tried."""
     here = dict.fromkeys(each.address for each in attempts)
-    if set(here) == {each.address for each in endpoint.attempts}:
+    if {each.address for each in endpoint.attempts if each.shaken.failure not in OURS} <= set(here):
         return endpoint.name
     return f"{endpoint.name} at {listed(here)}"
 
@@ -182,8 +181,3 @@ def beside(report: Report, name: str, rrtype: str) -> LookedUp | None:
 def protects(endpoint: EndpointReport) -> bool:
     """Return whether secure TLSA records stand for an endpoint."""
     return endpoint.tlsa.kind in {"usable", "unusable"}
-
-
-def address_of(endpoint: EndpointReport, address: str) -> str:
-    """Return address and port for people."""
-    return format_host_port(address, endpoint.port)
