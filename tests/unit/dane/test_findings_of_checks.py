@@ -1,4 +1,4 @@
-"""The findings on reports as `dane.sender` makes them: what is well is not complained of, what is wrong not passed over."""
+"""Findings on reports as `dane.sender` makes them: the good is not complained of, the wrong not passed over."""
 
 from datetime import timedelta
 
