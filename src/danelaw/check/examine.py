@@ -6,7 +6,7 @@ what is still open when the time is over gets an answer that says so.
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from danelaw.check.answers import Answers, unasked
 from danelaw.dane.sender import Known, Wishes, advance
@@ -107,14 +107,16 @@ async def _ask(
         if tell and isinstance(answer, Shaken):
             tell(_heard(answer))
 
-    with suppress(TimeoutError):
-        async with asyncio.timeout_at(deadline):
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for question in asked:
-                        group.create_task(put(question))
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0] from None  # one is enough: they are all of this machine
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit, asyncio.TaskGroup() as group:
+            for question in asked:
+                group.create_task(put(question))
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # one is enough: they are all of this machine
 
 
 def _summary(asked: frozenset[Question]) -> str:

@@ -143,6 +143,11 @@ async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host:
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n".encode("ascii")
     )
     await writer.drain()
+    return await _answer(reader, host)
+
+
+async def _answer(reader: asyncio.StreamReader, host: str) -> str:
+    """Read the policy. Raises `_Failed`; of what is not HTTP or ends early, ValueError, EOFError and their like."""
     status, headers = await _head(reader)
     while 100 <= status < 200:
         status, headers = await _head(reader)

@@ -38,7 +38,7 @@ def parse_target(text: str, protocol: str | None = None, service: str | None = N
     """
     text = text.strip()
     if protocol is not None and protocol not in PROTOCOLS:
-        raise InputError(f'--protocol: "{protocol[:40]}" is not known; expected one of {", ".join(PROTOCOLS)}')
+        raise InputError(f'--protocol: "{_shown(protocol)}" is not known; expected one of {", ".join(PROTOCOLS)}')
     _refuse_other_forms(text)
     try:
         if _has_port(text):
@@ -54,7 +54,7 @@ def _has_port(text: str) -> bool:
 
 def _refuse_other_forms(text: str) -> None:
     """Say what to write in place of what people know from elsewhere."""
-    text = shown = "".join(c if c.isprintable() else "?" for c in text[:120])
+    text = shown = _shown(text)
     if "://" in text or "/" in text:
         host = re.sub(r"[?#].*", "", text.rpartition("://")[2].partition("/")[0].rpartition("@")[2])
         wanted = host if _has_port(host) else f"{host or 'HOST'}:443"
@@ -96,7 +96,7 @@ def _domain(text: str, protocol: str | None, service: str | None) -> Target:
 
 def _service(name: str, label: str, protocol: str | None) -> Target:
     if not _LABEL.fullmatch(label):
-        raise InputError(f'--service: "{label[:80]}" is no SRV label; expected one such as xmpp-client')
+        raise InputError(f'--service: "{_shown(label)}" is no SRV label; expected one such as xmpp-client')
     how = _ALIASES.get(protocol, _protocol(protocol)) if protocol else _SRV.get(label)
     if how is None:
         raise InputError(f"--service {label} does not say how TLS starts; give --protocol ({', '.join(PROTOCOLS)})")
@@ -106,3 +106,8 @@ def _service(name: str, label: str, protocol: str | None) -> Target:
 def _protocol(text: str) -> AppProtocol | None:
     known: tuple[AppProtocol, ...] = get_args(AppProtocol)
     return next((each for each in known if each == text), None)
+
+
+def _shown(text: str) -> str:
+    """Return text for a message, short and printable."""
+    return "".join(c if c.isprintable() else "?" for c in text[:120])
