@@ -58,7 +58,7 @@ class Refusal(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers that say when to ask again (RFC 9110 section 10.2.3)."""
+        """Return the headers that say when to ask again."""
         return {"Retry-After": str(ceil(self.retry))} if self.retry else {}
 
 

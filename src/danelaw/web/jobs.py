@@ -135,7 +135,8 @@ class Job:
 class Jobs:
     """All checks of the service; made and used inside one event loop.
 
-    ``render`` makes of a report what is kept; it is called in a thread. ``new_id`` gives names that nobody guesses.
+    ``render`` makes of a report what is kept; it is called in a thread. ``new_id`` gives names that nobody guesses,
+    ``now`` the seconds of some clock, by default the loop's.
     """
 
     def __init__(
@@ -145,9 +146,11 @@ class Jobs:
         limits: Limits,
         metrics: Metrics,
         new_id: Callable[[], str] = lambda: secrets.token_urlsafe(16),
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._examine, self._render, self._limits = examine, render, limits
         self._metrics, self._new_id = metrics, new_id
+        self._now = now or asyncio.get_running_loop().time
         self._turn = asyncio.Semaphore(limits.at_once)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._latest: dict[Target, Job] = {}
@@ -156,11 +159,12 @@ class Jobs:
 
     def gauges(self) -> dict[str, float]:
         """Return how many jobs run and wait, and what is kept."""
-        running = sum(self._jobs[each].state == "running" for each in self._tasks)
+        states = [self._jobs[each].state for each in self._tasks]
+        running, waiting = states.count("running"), states.count("waiting")
         return {
             "running": running,
-            "waiting": len(self._tasks) - running,
-            "kept": len(self._jobs) - len(self._tasks),
+            "waiting": waiting,
+            "kept": len(self._jobs) - running - waiting,
             "kept_bytes": self._bytes,
         }
 
@@ -173,7 +177,7 @@ class Jobs:
         """Return the job that another question about a target is answered by: one that runs, or ended just now."""
         self._forget()
         job = self._latest.get(target)
-        if job is None or job.state == "failed" or (job.over and _now() - job.over_at >= self._limits.fresh):
+        if job is None or job.state == "failed" or (job.over and self._now() - job.over_at >= self._limits.fresh):
             return None
         return job
 
@@ -200,33 +204,35 @@ class Jobs:
     async def _run(self, job: Job) -> None:
         async with self._turn:
             job.state = "running"
-            began = _now()
-            try:
-                async with asyncio.timeout(self._limits.seconds):
-                    report = await self._examine(job.target, job.tell)
-                result = await asyncio.to_thread(self._render, report, job.id)
-            except TimeoutError:
-                job.end("failed", _now(), problem=f"the check took longer than {self._limits.seconds:g} s")
-            except DanelawError as error:
-                job.end("failed", _now(), problem=shown(error))
-            except Exception as error:  # noqa: BLE001 - a defect of ours at one target; the service goes on, and says so
-                job.end("failed", _now(), problem=f"a defect of danelaw itself: {type(error).__name__}")
-                self._metrics.complain(f"the check of {job.target} failed: {type(error).__name__}: {error}")
-            else:
-                job.end("done", _now(), result)
-                self._bytes += result.size
-            outcome = str(job.result.status) if job.result else "failed"
-            self._metrics.checked(outcome, _now() - began)
+            began = self._now()
+            result, problem = await self._outcome(job)
+        self._bytes += result.size if result else 0
+        self._metrics.checked(str(result.status) if result else "failed", self._now() - began)
+        job.end("done" if result else "failed", self._now(), result, problem)
+
+    async def _outcome(self, job: Job) -> tuple[Result | None, str]:
+        """Return the result, or why there is none."""
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                report = await self._examine(job.target, job.tell)
+            return await asyncio.to_thread(self._render, report, job.id), ""
+        except TimeoutError:
+            return None, f"the check took longer than {self._limits.seconds:g} s"
+        except DanelawError as error:
+            return None, shown(error)
+        except Exception as error:  # noqa: BLE001 - a defect of ours at one target; the service goes on, and says so
+            self._metrics.complain(f"the check of {job.target} failed: {type(error).__name__}: {error}")
+            return None, f"a defect of danelaw itself: {type(error).__name__}"
 
     def _ended(self, job: Job) -> None:
         if not job.over:  # cancelled
-            job.end("failed", _now(), problem="the service was stopped")
+            job.end("failed", self._now(), problem="the service was stopped")
         self._tasks.pop(job.id, None)
         self._forget()
 
     def _forget(self) -> None:
         """Forget what is too old, or too much, the oldest first; never what still runs."""
-        now, limits = _now(), self._limits
+        now, limits = self._now(), self._limits
         for job in list(self._jobs.values()):
             too_many = len(self._jobs) - len(self._tasks) > limits.kept or self._bytes > limits.kept_bytes
             if not job.over or job.id in self._tasks:
@@ -237,7 +243,3 @@ class Jobs:
             self._bytes -= job.result.size if job.result else 0
             if self._latest.get(job.target) is job:
                 del self._latest[job.target]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -41,8 +41,8 @@ def listen(address: str, port: int) -> socket.socket:
     return made
 
 
-async def run(app: ASGIApp, sockets: Sequence[socket.socket], proxies: Networks, stopping: Callable[[], None]) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP. ``stopping`` is called then, before connections are closed."""
+def server(app: ASGIApp, proxies: Networks) -> uvicorn.Server:
+    """Return a server of an application; it serves until its ``should_exit`` is set."""
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -59,18 +59,23 @@ async def run(app: ASGIApp, sockets: Sequence[socket.socket], proxies: Networks,
         timeout_graceful_shutdown=GRACE,
         h11_max_incomplete_event_size=16384,
     )
-    server = _Server(config)
+    return _Server(config)
+
+
+async def run(app: ASGIApp, sockets: Sequence[socket.socket], proxies: Networks, stopping: Callable[[], None]) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP. ``stopping`` is called then, before connections are closed."""
+    serving = server(app, proxies)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        if not server.should_exit:
-            server.should_exit = True
+        if not serving.should_exit:
+            serving.should_exit = True
             stopping()
 
     for number in SIGNALS:
         loop.add_signal_handler(number, stop)
     try:
-        await server.serve(sockets=list(sockets))
+        await serving.serve(sockets=list(sockets))
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
