@@ -48,7 +48,8 @@ _DISCOVERY, _TRY = 2.4, 0.5
 _MOST_LABELS = 24
 _MOST_ALIASES = 8
 _MOST_NAMED = 4
-"""How many labels of a name and CNAMEs are walked, and how many servers are named in a sentence."""
+_LONGEST = 800
+"""How many labels of a name and CNAMEs are walked, how many servers a sentence names, how many characters it has."""
 
 
 async def explain(
@@ -75,7 +76,7 @@ async def explain(
         found = None
     except Exception:  # noqa: BLE001 - an explanation is an extra: no fault in it, or in a library, may hide the verdict
         found = None
-    return found or in_our_words(why)
+    return (found or in_our_words(why))[:_LONGEST]
 
 
 async def _explain(
