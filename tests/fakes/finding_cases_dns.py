@@ -182,6 +182,13 @@ NAMES = (
     ),
     Case("address-insecure", "warning", "not signed", not_asked),
     Case(
+        "address-insecure",
+        "error",
+        "1 record there. and DANE does not",
+        lambda: not_asked(tlsa("insecure", "NOERROR", tlsa=(stale(),))),
+        not_asked,
+    ),
+    Case(
         "alias-insecure",
         "warning",
         "signed alias of mail.provider.test",

@@ -42,7 +42,7 @@ _TABLE = (
     # what DNS says of a host
     Code("address-bogus", _E, "RFC 7672 section 2.1.1", "DNSSEC: a host's addresses are bogus"),
     Code("address-lookup-failed", _E, "RFC 7672 section 2.1.2", "the look-up of a host's addresses fails"),
-    Code("address-insecure", _W, "RFC 7672 section 2.2.2", "a host's addresses are not signed"),
+    Code("address-insecure", ("error", "warning"), "RFC 7672 section 2.2.2", "a host's addresses are not signed"),
     Code("alias-insecure", _W, "RFC 7672 section 2.2.2", "a signed alias leads to unsigned addresses"),
     Code("tlsa-bogus", ("error", "note"), "RFC 7672 section 2.1.1", "DNSSEC: the TLSA records are bogus"),
     Code("tlsa-lookup-failed", ("error", "note"), "RFC 7672 section 2.1.2", "the look-up of the TLSA records fails"),

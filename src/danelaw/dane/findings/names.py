@@ -39,25 +39,30 @@ def addresses(report: Report) -> Iterator[Finding]:
                 "Ask each of the zone's name servers for it, and mend or remove those that do not answer.",
             )
         elif endpoint.security == "insecure" and endpoint.addresses and endpoint.tlsa.owner:
-            yield from _insecure(endpoint)
+            yield _insecure(report, endpoint)
 
 
-def _insecure(endpoint: EndpointReport) -> Iterator[Finding]:
+def _insecure(report: Report, endpoint: EndpointReport) -> Finding:
     if endpoint.first_alias == "secure" and endpoint.canonical != endpoint.host:
-        yield finding(
+        return finding(
             "alias-insecure",
             endpoint.name,
             f"it is a signed alias of {shown(endpoint.canonical)}, whose addresses are not signed: TLSA records count "
             f"at {endpoint.host} alone, and some senders do not look there",
             "Give the host A and AAAA records of its own in the signed zone, or have the alias's target signed.",
         )
-    else:
-        yield finding(
-            "address-insecure",
-            endpoint.name,
-            "its A and AAAA records are not signed, so no sender asks for its TLSA records and DANE cannot protect it",
-            _SIGN,
-        )
+    found = beside(report, endpoint.tlsa.owner.removesuffix("."), "TLSA")
+    records = counted(len(found.tlsa), "record") if found is not None and found.tlsa else ""
+    return finding(
+        "address-insecure",
+        endpoint.name,
+        f"its A and AAAA records are not signed, so no sender asks for its TLSA records ({records} there) and DANE "
+        "does not protect it"
+        if records
+        else "its A and AAAA records are not signed, so no sender asks for its TLSA records and DANE cannot protect it",
+        _SIGN,
+        "error" if records else "warning",
+    )
 
 
 def _why(failed: list[LookedUp]) -> str:
