@@ -83,7 +83,7 @@ class SmallInternet:
         self.asked.append(question)
         if isinstance(question, Lookup):
             missing = LookedUp(question, "secure", "NXDOMAIN", canonical=question.name)
-            told = any(known.name == question.name for known in self.answers)
+            told = any(f".{known.name}".endswith(f".{question.name}") for known in self.answers)
             return self.answers.get(question, replace(missing, rcode="NOERROR") if told else missing)
         if isinstance(question, Authorities):
             return self.authorities.get(question.owner, OwnerLook(question.owner, "", question.owner, {}, ()))
