@@ -65,6 +65,7 @@ adrift NS nothing.example
 adrift NS ns.deep.gone
 bogus NS ns1.example
 expired NS ns1.example
+hashed NS ns1.example
 gone NS ns.gone
 ns.gone A {DEAD}
 lagging NS ns1.example
@@ -160,6 +161,7 @@ class DnsServers:
             self._sign("expired.test", PLAIN_ZONE, "-s", "now-86400", "-e", "now-600"),
             self._sign("lagging.test", LAGGING_ZONE),
             self._sign("proxied.test", PROXIED_ZONE),
+            self._sign("hashed.test", PLAIN_ZONE, "-3", "ab", "-H", "12"),
         ]
         root = ROOT_ZONE + self._sign("test", TEST_ZONE + "".join(delegations))
         self.trust_anchor.write_text(self._sign(".", root))
@@ -196,7 +198,9 @@ class DnsServers:
             f'zone "example.test" {{ type primary; file "{self.zones}/example.test"; {signing} {dynamic} }};\n'
             f'zone "insecure.test" {{ type primary; file "{self.zones}/insecure.test"; {dynamic} }};\n'
         )
-        children += "".join(_static(self.zones, zone) for zone in (*CHILDREN[2:], "adrift.test", "proxied.test"))
+        children += "".join(
+            _static(self.zones, zone) for zone in (*CHILDREN[2:], "adrift.test", "proxied.test", "hashed.test")
+        )
         self._named("primary", PRIMARY, keys + POLICY + children)
         folder = self.folder / "knot"
         folder.mkdir()

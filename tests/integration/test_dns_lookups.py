@@ -158,6 +158,13 @@ def test_bogus_gives_no_records_and_says_why(spec: ResolverSpec, zone: str) -> N
     assert zone in found.why
 
 
+def test_how_a_zone_is_signed_is_said(spec: ResolverSpec) -> None:
+    hashed, plain = find_all(spec, ("_26._tcp.mail.hashed.test", "TLSA"), ("_26._tcp.mail.example.test", "TLSA"))
+    assert (hashed.security, hashed.rcode) == ("secure", "NXDOMAIN")
+    assert hashed.warnings == ("hashed.test has 12 NSEC3 iterations; only 0 is taken by every resolver",)
+    assert plain.warnings == ()
+
+
 # -- CNAMEs ------------------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +266,22 @@ def test_error_is_told_from_silence(iterating: ResolverSpec, code: int, rcode: s
     assert (found.security, found.rcode, found.ours) == ("indeterminate", rcode, False)
     assert f"no name server of hostile.test answers for _25._tcp.mail.hostile.test TLSA: {PEER}" in found.why
     assert f"answers {rcode}" in found.why
+
+
+def test_lame_server_is_named(iterating: ResolverSpec) -> None:
+    def upwards(query: bytes) -> bytes:
+        answer = answer_to(query, flags=0x8000)
+        return (
+            answer[:8]
+            + struct.pack("!HH", 1, 0)
+            + answer[12:]
+            + rr(".", wire.NS, wire.name_wire(wire.name_of("a.root")))
+        )
+
+    with hostile(upwards):
+        found = find(iterating, "_25._tcp.mail.hostile.test", "TLSA", timeout=3.0)
+    assert (found.security, found.rcode, found.ours) == ("indeterminate", "SERVFAIL", False)
+    assert f"{PEER} (is lame: its answer is not authoritative)" in found.why
 
 
 def test_dead_servers_are_silent_within_the_limit(iterating: ResolverSpec) -> None:

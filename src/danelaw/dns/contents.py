@@ -138,14 +138,17 @@ def _srv(rr: Record) -> SrvRecord | None:
 
 
 def earliest_end(answer: Message, now: datetime) -> datetime | None:
-    """Return when the first signature in an answer's answer section ends, of the records and of the CNAMEs to them."""
+    """Return when the first signature in an answer's answer section ends, of the records and of the CNAMEs to them.
+
+    One that has ended already beside others that have not is left over, and says nothing: no answer rests on it.
+    """
     ends = [
         signature.expires
         for rr in answer.answer
         if rr.rrtype == wire.RRSIG
         for signature in wire.signatures([rr], rr.name, _EVERY_TYPE, now)
     ]
-    return min(ends, default=None)
+    return min([end for end in ends if end > now] or ends, default=None)
 
 
 _EVERY_TYPE = range(65536)

@@ -137,6 +137,8 @@ def test_the_earliest_end_of_all_signatures() -> None:
     early, late = NOW + timedelta(days=2), NOW + timedelta(days=9)
     signed = answer(rrsig(OWNER, wire.CNAME, labels=2, expires=early), rrsig("b.org", wire.A, labels=2, expires=late))
     assert contents.earliest_end(signed, NOW) == early
+    assert contents.earliest_end(signed, early) == late  # the first is over, and the answer rests on the other
+    assert contents.earliest_end(signed, late) == early
     assert contents.earliest_end(answer(rr(OWNER, wire.RRSIG, b"short")), NOW) is None
     # what proves absence is another thing than the records
     assert contents.earliest_end(answer(authority=(rrsig(OWNER, wire.SOA, labels=2),)), NOW) is None
