@@ -41,6 +41,17 @@ def question_of(answer: Answer) -> Question:
             return Authorities(answer.owner)
 
 
+def is_ours(answer: Answer) -> bool:
+    """Return whether an answer is a failure of this machine, which may be over in a moment."""
+    match answer:
+        case LookedUp() | PolicyFound():
+            return answer.ours
+        case Shaken():
+            return answer.failure in {"no-route", "not-asked"}
+        case OwnerLook():
+            return False
+
+
 def unasked(question: Question, why: str) -> Answer:
     """Return the answer to a question that was not put, or not to its end, because of us: ``why`` is a whole clause."""
     match question:

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from danelaw.check.answers import Answers
+from danelaw.check.answers import Answers, is_ours
 from danelaw.model import Answer, Question
 
 
@@ -12,8 +12,9 @@ from danelaw.model import Answer, Question
 class Shared:
     """Passes questions on to ``outside``, each once at a time, and remembers the last ``keep`` answers.
 
-    An answer is given again for ``seconds`` and then asked for anew. Of a thousand domains behind one provider each
-    server is asked as if they were one. Raises what ``outside`` raises, to all who wait for it.
+    An answer is given again for ``seconds`` and then asked for anew; one that is this machine's own failure is not
+    remembered. Of a thousand domains behind one provider each server is asked as if they were one. Raises what
+    ``outside`` raises, to all who wait for it.
     """
 
     outside: Answers
@@ -53,6 +54,8 @@ class Shared:
             answer = await self.outside.answer(question)
         finally:
             self._forget(question, asyncio.current_task())
+        if is_ours(answer):
+            return answer
         self._answers[question] = (asyncio.get_running_loop().time(), answer)
         self._answers.move_to_end(question)
         while len(self._answers) > self.keep:

@@ -255,6 +255,23 @@ def test_an_answer_is_forgotten_for_newer_ones_and_after_its_time() -> None:
     assert asyncio.run(ask(Shared(outside, seconds=0))) == 2
 
 
+def test_a_failure_of_this_machine_is_not_remembered_and_one_of_the_target_is() -> None:
+    ours = reports.looked_up("ours.example", "A", "indeterminate", "TIMEOUT", ours=True)
+    theirs = reports.looked_up("theirs.example", "A", "bogus", "SERVFAIL")
+    dead = reports.shaken(failure="refused")
+    no_way = reports.shaken(reports.V6, failure="no-route")
+    outside = FakeOutside([ours, theirs, dead, no_way])
+
+    async def ask() -> dict[Question, int]:
+        shared = Shared(outside)
+        for _ in range(3):
+            for question in outside.answers:
+                await shared.answer(question)
+        return {question: outside.asked.count(question) for question in outside.answers}
+
+    assert list(asyncio.run(ask()).values()) == [3, 1, 1, 3]
+
+
 def test_who_no_longer_waits_takes_nothing_from_those_who_do() -> None:
     outside = FakeOutside(silent=lambda _: True)
     question = Lookup("silent.example", "A")
