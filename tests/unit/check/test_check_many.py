@@ -240,7 +240,7 @@ def test_many_who_ask_the_same_at_once_are_one_question() -> None:
 
 
 def test_an_answer_is_forgotten_for_newer_ones_and_after_its_time() -> None:
-    outside = FakeOutside([MX])
+    outside = FakeOutside([MX, reports.looked_up("a.example", "A"), reports.looked_up("b.example", "A")])
 
     async def ask(shared: Answers) -> int:
         outside.asked.clear()
