@@ -138,7 +138,7 @@ def is_issued_by(certificate_der: bytes, issuer_der: bytes) -> bool:
     if certificate is None or issuer is None:
         return False
     try:
-        if _is_slow(issuer.public_key()):
+        if is_slow(issuer.public_key()):
             return False
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -154,7 +154,7 @@ def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
         return False
     try:
         key = load_public_key(spki_der)
-        if _is_slow(key):
+        if is_slow(key):
             return False
         signature, signed = certificate.signature, certificate.tbs_certificate_bytes
         parameters, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
@@ -171,7 +171,7 @@ def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
     return True
 
 
-def _is_slow(key: object) -> bool:
+def is_slow(key: object) -> bool:
     """Return whether an RSA key is made so that one signature takes seconds: no CA has a public exponent like that."""
     return isinstance(key, rsa.RSAPublicKey) and (
         key.key_size > MAX_RSA_BITS or key.public_numbers().e.bit_length() > MAX_EXPONENT_BITS
