@@ -88,7 +88,7 @@ def verdict(protocol: StartTlsProtocol, segments: list[bytes]) -> tuple[str, str
     return "done" if dialogue.done else "waiting", dialogue.expects, dialogue.banner, answers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(speeches(), st.lists(st.integers(0, 1000), max_size=12))
 def test_how_what_is_said_is_cut_changes_nothing(
     speech: tuple[StartTlsProtocol, list[bytes]], places: list[int]
@@ -102,7 +102,7 @@ def test_how_what_is_said_is_cut_changes_nothing(
     assert verdict(protocol, [turn[at : at + 1] for turn in turns for at in range(len(turn))]) == whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(speeches())
 def test_tls_starts_only_where_it_was_asked_for(speech: tuple[StartTlsProtocol, list[bytes]]) -> None:
     protocol, turns = speech
@@ -172,7 +172,7 @@ def listen(client: Client, segments: list[bytes]) -> tuple[str, bytes]:
     return "done" if client.done else "waiting", said
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(identities, versions, st.lists(st.integers(0, 5000), max_size=8))
 def test_a_chain_comes_through_however_it_is_cut(identity: Issued, version: int, places: list[int]) -> None:
     client, peer = Client(CONTEXTS[None], HOST, None), server(identity, version)
@@ -189,7 +189,7 @@ def test_a_chain_comes_through_however_it_is_cut(identity: Issued, version: int,
 KINDS = {"waiting", "done", "not-tls", "tls-failed", "tls-refused", "bad-certificate", "old-tls", "not-offered"}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(identities, versions, st.sampled_from(tuple(CONTEXTS)), changes)
 def test_a_changed_flight_fails_in_words(
     identity: Issued, version: int, algorithm: KeyAlgorithm | None, edits: list[tuple[int, bytes, int]]
@@ -215,7 +215,7 @@ def test_how_a_changed_flight_is_cut_changes_nothing(edits: list[tuple[int, byte
     assert heard[0] == heard[1] == heard[2]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_certificate_message_has_a_kind(body: bytes) -> None:
     client = Client(CONTEXTS[None], HOST, None)
