@@ -26,19 +26,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("name", web_pages.REPORTS)
-def test_nothing_overlaps_or_sticks_out(
-    browser: Browser, files: dict[str, str], name: str, size: dict[str, int]
-) -> None:
-    with looking(browser, viewport=size, java_script_enabled=True) as page:
-        page.goto(files[name])
-        assert page.evaluate(OVERLAPS) == []
-        assert fits(page)
-        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-        assert fits(page)
-        assert page.title() == page.locator("h1").inner_text()
-        assert page.locator("h1").count() == 1
-        assert page.locator("svg.picture:visible").count() == 1
+def test_nothing_overlaps_or_sticks_out(browser: Browser, files: dict[str, str], size: dict[str, int]) -> None:
+    with looking(browser, viewport=size) as page:
+        for name, url in files.items():
+            page.goto(url)
+            assert page.evaluate(OVERLAPS) == [], name
+            assert fits(page), name
+            page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+            assert fits(page), name
+            assert page.title() == page.locator("h1").inner_text()
+            assert page.locator("svg.picture:visible").count() == 1
 
 
 def test_dark_mode_changes_the_page_and_the_picture(browser: Browser, files: dict[str, str]) -> None:

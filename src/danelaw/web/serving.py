@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,8 @@ def listen(address: str, port: int) -> socket.socket:
         made = socket.create_server((address, port), family=family, backlog=128)
     except OSError as error:
         where = format_host_port(address, port)
-        raise InputError(f"--listen {where}: {error.strerror}; give another address or port") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(f"--listen {where}: {why}; give another address or port") from None
     made.settimeout(0)
     return made
 
