@@ -4,13 +4,13 @@ The rings below neither know each other nor how many others ask; both are seen t
 an answer; what escapes as an error is wrong with this machine or with what the user gave.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from danelaw.check.gates import Gates
+from danelaw.check.looks import Looks
 from danelaw.check.policy import PolicyFetcher
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.lookups import Lookups
@@ -35,9 +35,6 @@ PER_SERVER = 4
 
 AT_ONCE = 64
 """Handshakes at once in all."""
-
-_LOOKS_AT_ONCE = 32
-"""Looks at every server of a zone; each may ask 64 servers at once."""
 
 
 class Outside:
@@ -86,7 +83,7 @@ class Outside:
             )
             self._ending = opened.pop_all()
         self._handshakes = Gates(self._per_server, self._at_once)
-        self._looking = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        self._looks = Looks(self._view, self._lookups)
         return self
 
     async def __aexit__(
@@ -113,9 +110,7 @@ class Outside:
         return await self._lookups.find(lookup)
 
     async def _look(self, question: Authorities) -> OwnerLook:
-        async with self._looking:
-            (look,) = await self._view.look_async([question.owner], (), self._lookups)
-        return look
+        return await self._looks.look(question.owner)
 
     async def _shake(self, handshake: Handshake) -> Shaken:
         through = mapped(self._connect, handshake.host, handshake.address, handshake.port)

@@ -6,8 +6,8 @@ silence for absence: a server that does not answer with authority is `model.Unan
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -95,6 +95,17 @@ class AuthoritativeView:
 
         return await self._within(every, lookups) if owners else []
 
+    @asynccontextmanager
+    async def looking(self, lookups: Lookups) -> AsyncIterator[Callable[[str], Awaitable[OwnerLook]]]:
+        """Give what looks at one owner name, as `look_async` does, for names that come one after another.
+
+        They share what is found of zones and their servers, and no server is asked the same twice: so it should not
+        last for more than a few seconds.
+        """
+        async with AsyncExitStack() as ending:
+            look = await self._begun(ending, lookups)
+            yield lambda owner: look.owner(owner, ())
+
     def addresses(self, host: str) -> tuple[tuple[str, ...], Security, str]:
         """Return a host's addresses, how they validate, and why where they do not. Bogus ones are not returned."""
         return asyncio.run(self._within(lambda look: look.addresses(wire.name_of(host))))
@@ -109,16 +120,19 @@ class AuthoritativeView:
     async def _within(self, work: Callable[["_Look"], Awaitable[T]], lookups: Lookups | None = None) -> T:
         """Do work with resolvers whose caches are empty, so that it sees what is there now, or with those given."""
         async with AsyncExitStack() as ending:
-            if lookups is not None:
-                validating, discovery = lookups.context, lookups.discovery(self._resolve_limit)
-            else:
-                validating = await ending.enter_async_context(self._fresh(validate=True))
-                discovery = await self._discovery(ending)
-            asker = Asker(self._tries, self._limit, self._may_reach)
-            ending.push_async_callback(asker.close)
-            finder = Finder(discovery, asker, self._mapped, self._route)
-            ending.push_async_callback(finder.close)
-            return await work(_Look(validating, finder, asker, self._clock, self._look_limit))
+            return await work(await self._begun(ending, lookups))
+
+    async def _begun(self, ending: AsyncExitStack, lookups: Lookups | None) -> "_Look":
+        if lookups is not None:
+            validating, discovery = lookups.context, lookups.discovery(self._resolve_limit)
+        else:
+            validating = await ending.enter_async_context(self._fresh(validate=True))
+            discovery = await self._discovery(ending)
+        asker = Asker(self._tries, self._limit, self._may_reach)
+        ending.push_async_callback(asker.close)
+        finder = Finder(discovery, asker, self._mapped, self._route)
+        ending.push_async_callback(finder.close)
+        return _Look(validating, finder, asker, self._clock, self._look_limit)
 
     def _fresh(self, *, validate: bool) -> Context:
         return Context(self._resolver, validate=validate, timeout=self._resolve_limit, may_reach=self._may_reach)
