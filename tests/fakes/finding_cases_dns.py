@@ -237,7 +237,7 @@ NAMES = (
     Case(
         "tlsa-insecure",
         "warning",
-        "0 TLSA records",
+        "^what stands at _25._tcp",
         lambda: report(
             endpoint(tlsa=tlsa_state(HOST, kind="insecure", found=tlsa("insecure", "NOERROR", malformed=1)))
         ),

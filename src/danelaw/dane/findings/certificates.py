@@ -15,6 +15,7 @@ from danelaw.dane.findings.seen import (
     accepted,
     and_so,
     at_addresses,
+    counted,
     day,
     is_mail,
     leaf_out_of_date,
@@ -82,7 +83,8 @@ def _dates(
     elif leaf_is_late and early:
         text = f"the certificate is not valid before {day(chain.not_before)}"
     elif leaf_is_late:
-        text = f"the certificate expired on {day(chain.not_after)}, {(report.at - chain.not_after).days} days ago"
+        ago = counted((report.at - chain.not_after).days, "day")
+        text = f"the certificate expired on {day(chain.not_after)}, {ago} ago"
     else:
         text = f"the CA certificate {pki.subject_text(late[0])} that it presents is out of date"
     refused = decides or (leaf_is_late and "exchange" in _refusing_all_the_same(attempts))
@@ -91,9 +93,19 @@ def _dates(
         "certificate-not-yet-valid" if leaf_is_late and early else "certificate-expired",
         at_addresses(endpoint, attempts),
         text,
-        "Renew it over the same key, so that `3 1 1` stays true, and reload the service; `danelaw apply` does both in "
-        "time.",
+        _remedy(early=leaf_is_late and early, above=not leaf_is_late),
         "error" if refused else "warning",
+    )
+
+
+def _remedy(*, early: bool, above: bool) -> str:
+    if above:
+        return "Have it issued below a CA certificate that is in date, and let the service send that one."
+    if early:
+        return "See that the clocks of the CA, the server and this machine are right, or have it issued again."
+    return (
+        "Renew it over the same key, so that `3 1 1` stays true, and reload the service; `danelaw apply` does both in "
+        "time."
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from danelaw.dane.findings.codes import finding
-from danelaw.dane.findings.seen import SENDERS, listed, protects, shown, with_chain
+from danelaw.dane.findings.seen import SENDERS, because, counted, listed, protects, shown, with_chain
 from danelaw.model import EndpointReport, Finding, Report, Sender
 from danelaw.names import is_address
 
@@ -25,7 +25,7 @@ def found_hosts(report: Report) -> Iterator[Finding]:
         yield finding(
             "mx-bogus",
             subject,
-            f"the {rrtype} look-up is bogus, so validating senders get no answer and no mail comes: {_why(found.why)}",
+            f"the {rrtype} look-up is bogus, so validating senders get no answer and no mail comes{because(found.why)}",
             "Mend the zone's signatures or the DS records at its parent; `delv` and the zone's own servers show the "
             "step named here.",
         )
@@ -33,7 +33,7 @@ def found_hosts(report: Report) -> Iterator[Finding]:
         yield finding(
             "mx-lookup-failed",
             subject,
-            f"the {rrtype} look-up fails ({found.rcode}), so senders wait and try again: {_why(found.why)}",
+            f"the {rrtype} look-up fails ({found.rcode}), so senders wait and try again{because(found.why)}",
             "Ask each of the zone's name servers for it, and mend or remove those that do not answer.",
         )
     elif found.security == "insecure" and kind == "listed":
@@ -64,10 +64,6 @@ def _insecure(report: Report, rrtype: str) -> Finding:
     )
 
 
-def _why(text: str) -> str:
-    return shown(text, 300) or "no reason is known"
-
-
 def kinds_of_discovery(report: Report) -> Iterator[Finding]:
     """Say what follows from the MX or SRV records that stand there, or do not."""
     kind, subject, service = report.discovery.kind, str(report.target), report.target.service
@@ -92,7 +88,8 @@ def kinds_of_discovery(report: Report) -> Iterator[Finding]:
         yield finding(
             "hosts-left-out",
             subject,
-            f"{len(left_out)} more hosts are listed than are looked at: {listed(map(shown, left_out))}",
+            f"{counted(len(left_out), 'more host is', 'more hosts are')} listed than looked at: "
+            f"{listed(map(shown, left_out))}",
             "Check them one by one, and list fewer: senders try only the first few.",
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from danelaw.dane.findings.codes import finding
-from danelaw.dane.findings.seen import all_lookups, beside, counted, listed, minute, protects, shown
+from danelaw.dane.findings.seen import all_lookups, because, beside, counted, listed, minute, protects, shown, visitors
 from danelaw.model import EndpointReport, Finding, LookedUp, Report, Severity
 
 SOON = timedelta(days=2)
@@ -22,20 +22,21 @@ def addresses(report: Report) -> Iterator[Finding]:
     for endpoint in report.endpoints:
         failed = [each for each in endpoint.lookups if each.failed and not each.ours]
         types = listed(each.lookup.rrtype for each in failed)
+        why = next((each.why for each in failed if each.why), "")
         if any(each.security == "bogus" for each in failed):
             yield finding(
                 "address-bogus",
                 endpoint.name,
-                f"the look-up of its addresses ({types}) is bogus, so senders take the host for unreachable: "
-                f"{_why(failed)}",
+                f"the look-up of its addresses ({types}) is bogus, so {visitors(endpoint)} take the host for "
+                f"unreachable{because(why)}",
                 _MEND,
             )
         elif failed:
             yield finding(
                 "address-lookup-failed",
                 endpoint.name,
-                f"the look-up of its addresses ({types}) fails ({listed(each.rcode for each in failed)}), so senders "
-                f"take the host for unreachable: {_why(failed)}",
+                f"the look-up of its addresses ({types}) fails ({listed(each.rcode for each in failed)}), so "
+                f"{visitors(endpoint)} take the host for unreachable{because(why)}",
                 "Ask each of the zone's name servers for it, and mend or remove those that do not answer.",
             )
         elif endpoint.security == "insecure" and endpoint.addresses and endpoint.tlsa.owner:
@@ -48,7 +49,7 @@ def _insecure(report: Report, endpoint: EndpointReport) -> Finding:
             "alias-insecure",
             endpoint.name,
             f"it is a signed alias of {shown(endpoint.canonical)}, whose addresses are not signed: TLSA records count "
-            f"at {endpoint.host} alone, and some senders do not look there",
+            f"at {endpoint.host} alone, and not everybody looks there",
             "Give the host A and AAAA records of its own in the signed zone, or have the alias's target signed.",
         )
     found = beside(report, endpoint.tlsa.owner.removesuffix("."), "TLSA")
@@ -56,17 +57,13 @@ def _insecure(report: Report, endpoint: EndpointReport) -> Finding:
     return finding(
         "address-insecure",
         endpoint.name,
-        f"its A and AAAA records are not signed, so no sender asks for its TLSA records ({records} there) and DANE "
+        f"its A and AAAA records are not signed, so nobody asks for its TLSA records ({records} there) and DANE "
         "does not protect it"
         if records
-        else "its A and AAAA records are not signed, so no sender asks for its TLSA records and DANE cannot protect it",
+        else "its A and AAAA records are not signed, so nobody asks for its TLSA records and DANE cannot protect it",
         _SIGN,
         "error" if records else "warning",
     )
-
-
-def _why(failed: list[LookedUp]) -> str:
-    return shown(next((each.why for each in failed if each.why), ""), 300) or "no reason is known"
 
 
 def tlsa_lookups(report: Report) -> Iterator[Finding]:
@@ -98,11 +95,10 @@ def tlsa_lookups(report: Report) -> Iterator[Finding]:
 
 
 def _failed(endpoint: EndpointReport, found: LookedUp | None, severity: Severity) -> Finding:
-    why = shown(found.why, 300) if found is not None and found.why else shown(endpoint.tlsa.why, 300)
+    reason = because(found.why if found is not None and found.why else endpoint.tlsa.why)
     owner = found.lookup.name if found is not None else endpoint.tlsa.owner.removesuffix(".")
-    reason = f": {why}" if why else ""
     below = "; nobody asks below unsigned addresses, so this refuses no mail yet" if severity == "note" else ""
-    result = below or ", so senders take the host for unreachable and do not deliver"
+    result = below or f", so {visitors(endpoint)} take the host for unreachable and do not go on"
     if found is not None and found.security == "bogus":
         text = f"the look-up of TLSA at {owner} is bogus{result}{reason}"
         return finding("tlsa-bogus", endpoint.name, text, _MEND, severity)
@@ -127,15 +123,10 @@ def _failed(endpoint: EndpointReport, found: LookedUp | None, severity: Severity
 
 def _unsigned(endpoint: EndpointReport) -> Finding:
     state = endpoint.tlsa
-    count = len(state.records) or (len(state.found.tlsa) if state.found else 0)
-    return finding(
-        "tlsa-insecure",
-        endpoint.name,
-        f"{counted(count, 'TLSA record')} at {state.owner} {'is' if count == 1 else 'are'} not signed, so every sender "
-        "ignores them",
-        _SIGN,
-        "error" if count else "warning",
-    )
+    count = len(state.records)
+    what = f"{counted(count, 'TLSA record')} at {state.owner}" if count else f"what stands at {state.owner}"
+    is_not = "is not signed, so everybody ignores it" if count < 2 else "are not signed, so everybody ignores them"
+    return finding("tlsa-insecure", endpoint.name, f"{what} {is_not}", _SIGN, "error" if count else "warning")
 
 
 def records_elsewhere(report: Report) -> Iterator[Finding]:
@@ -154,7 +145,7 @@ def records_elsewhere(report: Report) -> Iterator[Finding]:
         target.name,
         f"{counted(len(found.tlsa), 'TLSA record')} at _25._tcp.{target.name}. {is_used} by nobody, since mail goes to "
         f"{hosts}",
-        "Publish them at " + listed(f"_25._tcp.{each.host}." for each in bare) + " in place of the domain."
+        "Publish records at " + listed(f"_25._tcp.{each.host}." for each in bare) + " in place of the domain."
         if bare
         else "Remove them: its MX hosts have their own.",
         "error" if bare else "note",

@@ -57,6 +57,11 @@ def listed(items: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(every[:-1])} {last} {every[-1]}"
 
 
+def because(why: str) -> str:
+    """Return a reason behind a colon, "" where none is known."""
+    return f": {shown(why, 300)}" if why else ""
+
+
 def counted(number: int, one: str, several: str = "") -> str:
     """Return ``1 record``, ``2 records``."""
     return f"{number} {one if number == 1 else several or one + 's'}"
@@ -87,6 +92,11 @@ def is_mail(endpoint: EndpointReport) -> bool:
     return any(sender in MAIL_SENDERS for sender in endpoint.outcomes) or (
         not endpoint.outcomes and endpoint.protocol == "smtp" and endpoint.port == 25
     )
+
+
+def visitors(endpoint: EndpointReport) -> str:
+    """Return what those who come are called."""
+    return "senders" if is_mail(endpoint) else "clients"
 
 
 def with_outcome(attempts: Iterable[Attempt], *outcomes: Outcome) -> list[Sender]:
