@@ -5,7 +5,6 @@ silence for absence: a server that does not answer with authority is `model.Unan
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -17,10 +16,10 @@ from danelaw.dns import message as wire
 from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
 from danelaw.dns.lookups import Lookups
 from danelaw.dns.message import Malformed, Message, Name, text_of
-from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, read
+from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, end_of_chain, read
 from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.wildcard import from_wildcard_alone, synthesized
-from danelaw.dns.zones import Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone, merged
+from danelaw.dns.zones import MAX_SERVERS, Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone, merged
 from danelaw.errors import InputError
 from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Unanswered, Validated
 
@@ -31,6 +30,9 @@ _LONGEST_CHAIN = 8
 
 _OWNERS_AT_ONCE = 32
 """A thousand certificates must not drown the resolver in look-ups that then run out of time."""
+
+_MOST_OF_STRANGERS = 32
+"""How many servers of a zone are asked in a stranger's name: 13 names with two addresses each fit, a flood does not."""
 
 _Found = dict[Name, tuple[Zone, dict[str, Verdict]]]
 """Of each name of a CNAME chain: its zone, and what each server (as text) says."""
@@ -130,7 +132,8 @@ class AuthoritativeView:
             discovery = await self._discovery(ending)
         asker = Asker(self._tries, self._limit, self._may_reach)
         ending.push_async_callback(asker.close)
-        finder = Finder(discovery, asker, self._mapped, self._route)
+        most = MAX_SERVERS if self._may_reach is None else _MOST_OF_STRANGERS
+        finder = Finder(discovery, asker, self._mapped, self._route, most)
         ending.push_async_callback(finder.close)
         return _Look(validating, finder, asker, self._clock, self._look_limit)
 
@@ -214,7 +217,7 @@ class _Look:
                 waiting += sorted(targets - set(found) - set(waiting))
         except NoZone as error:
             return _nothing(owner, str(error))
-        target = _end_of_chain(name, found)
+        target = end_of_chain(name, {each: verdicts.values() for each, (_, verdicts) in found.items()})
         if target is None:
             return _nothing(owner, f"the CNAMEs at {owner} run in a circle")
         gathered = _Gathered(owner, name, target, found)
@@ -387,25 +390,6 @@ class _Gathered:
             target=text_of(name) if at_target else "",
         )
         self.readings.append((reading, verdict, name))
-
-
-def _end_of_chain(name: Name, found: _Found) -> Name | None:
-    """Follow the CNAMEs that most servers see; None where they run in a circle."""
-    seen = {name}
-    while True:
-        votes = Counter(
-            verdict.target if isinstance(verdict, Alias) else None
-            for verdict in found[name][1].values()
-            if isinstance(verdict, Alias | Answered)
-        )
-        if not votes or set(votes) == {None}:
-            return name
-        # any CNAME leads on, were it only one server's: an update beside a CNAME would be lost (RFC 2136 3.4.2.2)
-        targets = {target: count for target, count in votes.items() if target is not None}
-        name = max(sorted(targets), key=lambda target: targets[target])
-        if name in seen:
-            return None
-        seen.add(name)
 
 
 def _nothing(owner: str, problem: str, left_out: tuple[str, ...] = ()) -> OwnerLook:

@@ -6,6 +6,7 @@ Nothing is believed that is not an answer to the question asked, from the addres
 
 import asyncio
 import contextlib
+import errno
 import re
 import secrets
 import socket
@@ -20,12 +21,15 @@ from danelaw.errors import InputError
 
 
 class NoAnswer(Exception):
-    """No answer came. ``sent``: the whole question may have reached the server."""
+    """No answer came. ``sent``: the whole question may have reached the server. ``ours``: this machine is the cause."""
 
-    def __init__(self, problem: str, *, sent: bool = True) -> None:
-        self.sent = sent
+    def __init__(self, problem: str, *, sent: bool = True, ours: bool = False) -> None:
+        self.sent, self.ours = sent, ours
         super().__init__(problem)
 
+
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EPERM, errno.EACCES}
+"""Failures of this machine: too many open files, no memory, its own packet filter."""
 
 _STRAYS = 32
 """How many messages are read that are no answer to what was asked, before a server counts as one that floods."""
@@ -88,7 +92,7 @@ async def ask(
 
     ``flags`` are header bits (RD, CD). ``tries`` of ``limit`` seconds each bound the whole. Raises `NoAnswer`.
     """
-    edns, problem = True, ""
+    edns, problem, ours = True, "", False
     for _ in range(tries):
         ident = secrets.randbelow(65536)
         query = wire.query(ident, name, rrtype, flags=flags, edns=edns)
@@ -105,6 +109,7 @@ async def ask(
             problem = "nothing listens there (connection refused)"
         except (OSError, EOFError) as error:
             problem = f"cannot be reached ({getattr(error, 'strerror', None) or error})"
+            ours = getattr(error, "errno", None) in _OURS
         except Malformed as error:
             problem = f"answers by TCP with something else: {error}"
         else:
@@ -112,7 +117,7 @@ async def ask(
                 return answer
             # RFC 6891 section 7: an old server says so; ask once more without EDNS
             edns, problem = False, f"answers {answer.rcode}"
-    raise NoAnswer(problem)
+    raise NoAnswer(problem, ours=ours)
 
 
 async def tcp_exchange(server: Address, query: bytes, limit: float) -> bytes:

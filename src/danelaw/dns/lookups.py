@@ -202,7 +202,8 @@ class Lookups:
         rcode, canonical = found.rcode, self._canonical(lookup, found)
         if found.security == "indeterminate":
             rcode, canonical = trouble.said.rcode or rcode, lookup.name
-        return LookedUp(lookup, found.security, rcode, canonical=canonical, why=why)
+        ours = found.security == "indeterminate" and trouble.said.ours
+        return LookedUp(lookup, found.security, rcode, canonical=canonical, why=why, ours=ours)
 
     def _canonical(self, lookup: Lookup, found: Resolution) -> str:
         name = wire.name_of(lookup.name)

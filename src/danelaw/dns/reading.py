@@ -1,6 +1,7 @@
 """What one server's answer about a TLSA owner name means. Pure: an answer in, a verdict out."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -98,3 +99,22 @@ def _alias(answer: Message, aliases: tuple[Record, ...], name: Name, now: dateti
     for rr in (*aliases, *leading):
         ttls += [s.original_ttl for s in wire.signatures(answer.answer, rr.name, (rr.rrtype,), now)]
     return Alias(targets.pop(), max(ttls))
+
+
+def end_of_chain(name: Name, verdicts: Mapping[Name, Collection[Verdict]]) -> Name | None:
+    """Follow the CNAMEs that most servers see; None where they run in a circle."""
+    seen = {name}
+    while True:
+        votes = Counter(
+            verdict.target if isinstance(verdict, Alias) else None
+            for verdict in verdicts[name]
+            if isinstance(verdict, Alias | Answered)
+        )
+        if not votes or set(votes) == {None}:
+            return name
+        # any CNAME leads on, were it only one server's: an update beside a CNAME would be lost (RFC 2136 3.4.2.2)
+        targets = {target: count for target, count in votes.items() if target is not None}
+        name = max(sorted(targets), key=lambda target: targets[target])
+        if name in seen:
+            return None
+        seen.add(name)

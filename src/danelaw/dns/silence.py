@@ -20,10 +20,14 @@ _Answers = Mapping[Address, Message | NoAnswer]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """``rcode`` is ``TIMEOUT`` where none of the servers said a thing, "" where they do answer or none is known."""
+    """``rcode`` is ``TIMEOUT`` where none of the servers said a thing, "" where they do answer or none is known.
+
+    ``ours``: it is this machine that could not ask any of them.
+    """
 
     rcode: str = ""
     why: str = ""
+    ours: bool = False
 
 
 async def servers_say(finder: Finder, asker: Asker, name: Name, rrtype: int, type_name: str) -> Said:
@@ -87,6 +91,8 @@ async def _added_up(asker: Asker, zone: Zone, answers: _Answers, question: str) 
     }
     if len(silent) + len(refusing) < len(answers):
         return Said()
+    if all(isinstance(answer, NoAnswer) and answer.ours for answer in answers.values()):
+        return Said("TIMEOUT", f"no name server of {where} can be asked from here: {_listed(silent)}", ours=True)
     if refusing:
         rcodes = [answer.rcode for answer in answers.values() if isinstance(answer, Message)]
         rcode = next((code for code in rcodes if code not in {"SERVFAIL", "NOERROR", "NXDOMAIN"}), "SERVFAIL")

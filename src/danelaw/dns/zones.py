@@ -21,8 +21,8 @@ from danelaw.dns.unbound import Context
 _PARENT_SERVERS = 6
 """How many of the parent's addresses are asked for the delegation; top-level zones have up to 26."""
 
-_MAX_SERVERS = 64
-"""How many addresses a zone may have before the rest is ignored: hostile NS sets are bounded."""
+MAX_SERVERS = 64
+"""How many addresses a zone may have before the rest is left out: hostile NS sets are bounded."""
 
 
 _FORBIDDEN = "may not be asked: its address is not public"
@@ -155,7 +155,10 @@ class Asker:
 
 
 class Finder:
-    """Finds zones and their servers; remembers them for as long as one look lasts."""
+    """Finds zones and their servers; remembers them for as long as one look lasts.
+
+    ``most`` addresses of a zone's servers are asked, and as many names of servers are looked up.
+    """
 
     def __init__(
         self,
@@ -163,7 +166,9 @@ class Finder:
         asker: Asker,
         mapped: Mapping[Name, Sequence[Address]],
         route: Callable[[Address], bool] = has_route,
+        most: int = MAX_SERVERS,
     ) -> None:
+        self._most = most
         self._discovery = discovery
         self._asker = asker
         self.mapped = mapped
@@ -273,7 +278,7 @@ class Finder:
         found = _Addresses({}, {}, [])
         while True:
             found = await self._resolve(ttls, glue)
-            new = [a for a in found.servers if a not in asked and self.routed(a)][: _MAX_SERVERS - len(asked)]
+            new = [a for a in found.servers if a not in asked and self.routed(a)][: self._most - len(asked)]
             if not new:
                 break
             asked.update(new)
@@ -307,9 +312,9 @@ class Finder:
 
     async def _resolve(self, ttls: Mapping[Name, int], glue: Mapping[Name, set[str]]) -> "_Addresses":
         """Find the addresses of NS names; glue counts beside what the names resolve to."""
-        names = list(ttls)[:_MAX_SERVERS]
+        names = list(ttls)[: self._most]
         found = await asyncio.gather(*(self.addresses(ns) for ns in names), return_exceptions=True)
-        result = _Addresses({}, {}, [])
+        result = _Addresses({}, {}, [f"{len(ttls) - len(names)} more names"] if len(ttls) > len(names) else [])
         for ns, answer in zip(names, found, strict=True):
             hosts = set(glue.get(ns, ()))
             if isinstance(answer, NoAnswer):
@@ -330,14 +335,17 @@ class Finder:
         self, zone: Name, servers: Mapping[Address, int], unresolved: Mapping[str, str], without: Sequence[str]
     ) -> Zone:
         """Leave out, and name, what may not be asked, and a family that this host has no route for (rules.md, L)."""
-        kept = dict(list(servers.items())[:_MAX_SERVERS])
+        kept = dict(list(servers.items())[: self._most])
+        more = [f"{len(servers) - len(kept)} more addresses"] if len(servers) > len(kept) else []
         allowed = {server: ttl for server, ttl in kept.items() if self._asker.allowed(server)}
         families = {server.is_ipv6 for server in allowed if self._route(server)}
         # where no family works at all, the host is cut off: then all are asked, and all are missed
         reached = {server: ttl for server, ttl in allowed.items() if not families or server.is_ipv6 in families}
         forbidden = [f"{server} ({_FORBIDDEN})" for server in kept if server not in allowed]
         unrouted = [str(server) for server in allowed if server not in reached]
-        return Zone(zone, dict(sorted(reached.items())), unresolved, tuple(sorted([*unrouted, *forbidden, *without])))
+        return Zone(
+            zone, dict(sorted(reached.items())), unresolved, tuple(sorted([*unrouted, *forbidden, *without, *more]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
