@@ -1,6 +1,13 @@
+import asyncio
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+
 import pytest
 
-from danelaw.dns.exchange import Address, parse_address
+from danelaw.dns.exchange import Address, NoAnswer, ask, parse_address
+from danelaw.dns.message import name_of
 from danelaw.errors import InputError
 
 
@@ -28,3 +35,34 @@ def test_addresses_are_read_and_written(text: str, address: Address, shown: str)
 def test_text_that_is_no_address(text: str) -> None:
     with pytest.raises(InputError):
         parse_address(text)
+
+
+@contextlib.contextmanager
+def no_file_left() -> Iterator[None]:
+    """Let this process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_open_files_are_our_own_fault() -> None:
+    async def run() -> NoAnswer:
+        with no_file_left(), pytest.raises(NoAnswer, match="Too many open files") as caught:
+            await ask(Address("127.0.0.1", 1), name_of("example.org"), 1)
+        return caught.value
+
+    assert asyncio.run(run()).ours
+
+
+def test_a_port_where_nothing_listens_is_not() -> None:
+    async def run() -> NoAnswer:
+        with pytest.raises(NoAnswer, match="nothing listens there") as caught:
+            await ask(Address("127.0.0.1", 1), name_of("example.org"), 1)
+        return caught.value
+
+    assert not asyncio.run(run()).ours
