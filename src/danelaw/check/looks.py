@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
-from danelaw.dns.authoritative import AuthoritativeView
-from danelaw.dns.lookups import Lookups
 from danelaw.model import OwnerLook
 
 AT_ONCE = 32
@@ -14,6 +12,9 @@ AT_ONCE = 32
 
 MOMENT = 2.0
 """Seconds for which what was found is good for further names: a server's own answer must not be an old one."""
+
+Looking = Callable[[], AbstractAsyncContextManager[Callable[[str], Awaitable[OwnerLook]]]]
+"""Opens what looks at one owner name (`AuthoritativeView.looking`)."""
 
 
 @dataclass(slots=True)
@@ -27,10 +28,10 @@ class _Sight:
 
 
 class Looks:
-    """Looks through ``lookups``, as long as those are open. Nothing is kept once the last one is done."""
+    """Looks through what ``looking`` opens, anew after ``moment`` seconds. Nothing is kept when the last one is done."""
 
-    def __init__(self, view: AuthoritativeView, lookups: Lookups) -> None:
-        self._view, self._lookups = view, lookups
+    def __init__(self, looking: Looking, moment: float = MOMENT) -> None:
+        self._looking, self._moment = looking, moment
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._sight: _Sight | None = None
 
@@ -52,6 +53,6 @@ class Looks:
         now = asyncio.get_running_loop().time()
         if self._sight is None or now >= self._sight.until:
             ending = AsyncExitStack()
-            look = await ending.enter_async_context(self._view.looking(self._lookups))
-            self._sight = _Sight(look, ending, now + MOMENT)
+            look = await ending.enter_async_context(self._looking())
+            self._sight = _Sight(look, ending, now + self._moment)
         return self._sight

@@ -83,7 +83,7 @@ class Outside:
             )
             self._ending = opened.pop_all()
         self._handshakes = Gates(self._per_server, self._at_once)
-        self._looks = Looks(self._view, self._lookups)
+        self._looks = Looks(lambda: self._view.looking(self._lookups))
         return self
 
     async def __aexit__(

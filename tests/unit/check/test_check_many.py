@@ -4,8 +4,8 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from danelaw.check.answers import Answers
 from danelaw.check.exits import exit_status
 from danelaw.check.feed import LONGEST_LINE, lines_of
 from danelaw.check.gates import Gates
+from danelaw.check.looks import Looks
 from danelaw.check.many import Judged, NotJudged, Result, examine_many
 from danelaw.check.shared import Shared
 from danelaw.errors import InputError, Refused
-from danelaw.model import Answer, Lookup, Question, Report, Target
+from danelaw.model import Answer, Lookup, OwnerLook, Question, Report, Target
 from fakes import reports
 from fakes.outside import FakeOutside
 
@@ -362,3 +363,72 @@ def test_a_cancelled_waiter_leaves_its_place() -> None:
 async def _enter(gates: Gates, key: str) -> None:
     async with gates.passing(key):
         pass
+
+
+# --- looks at servers ------------------------------------------------------------------------------------------------
+
+
+class Sights:
+    """Opens what looks at owner names, and counts; a look at ``slow.`` waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.open = 0
+        self.let_go = asyncio.Event()
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Callable[[str], Awaitable[OwnerLook]]]:
+        self.opened += 1
+        self.open += 1
+        number = self.opened
+
+        async def look(owner: str) -> OwnerLook:
+            await asyncio.sleep(0)
+            if owner == "slow.":
+                await self.let_go.wait()
+            return OwnerLook(owner, str(number), owner, {}, ())
+
+        try:
+            yield look
+        finally:
+            self.open -= 1
+
+
+def test_looks_at_the_same_moment_share_what_they_find_and_later_ones_do_not() -> None:
+    async def run() -> None:
+        sights = Sights()
+        looks = Looks(sights.looking)
+        found = await asyncio.gather(*(looks.look(f"a{n}.") for n in range(30)))
+        assert {look.owner for look in found} == {f"a{n}." for n in range(30)}
+        assert (sights.opened, sights.open) == (1, 0)
+        await looks.look("later.")
+        assert (sights.opened, sights.open) == (2, 0)
+
+    asyncio.run(run())
+
+
+def test_a_look_that_lasts_keeps_nobody_at_what_is_old() -> None:
+    async def run() -> None:
+        sights = Sights()
+        looks = Looks(sights.looking, moment=0.0)
+        slow = asyncio.create_task(looks.look("slow."))
+        await asyncio.sleep(0)
+        assert (await looks.look("a.")).zone == "2"
+        assert (sights.opened, sights.open) == (2, 1)
+        sights.let_go.set()
+        assert (await slow).zone == "1"
+        assert sights.open == 0
+
+    asyncio.run(run())
+
+
+def test_a_look_that_is_given_up_leaves_nothing_open() -> None:
+    async def run() -> None:
+        sights = Sights()
+        slow = asyncio.create_task(Looks(sights.looking).look("slow."))
+        await asyncio.sleep(0.01)
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+        assert (sights.opened, sights.open) == (1, 0)
+
+    asyncio.run(run())
