@@ -28,7 +28,7 @@ class _Sight:
 
 
 class Looks:
-    """Looks through what ``looking`` opens, anew after ``moment`` seconds. Nothing is kept when the last one is done."""
+    """Looks through what ``looking`` opens, anew after ``moment`` seconds; nothing is kept when the last is done."""
 
     def __init__(self, looking: Looking, moment: float = MOMENT) -> None:
         self._looking, self._moment = looking, moment
