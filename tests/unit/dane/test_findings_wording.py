@@ -7,10 +7,19 @@ from dataclasses import replace
 import pytest
 
 from danelaw.dane.findings import find
-from danelaw.model import Discovery, Report
+from danelaw.model import Chain, Discovery, Report, Shaken
 from danelaw.pki.chain import NEVER
 from fakes.finding_cases import CLIENT, OWNER, answered, holding, nothing
-from fakes.finding_cases_certificates import asked, leaf_alone, policy_text, presenting, self_signed, sts, texts
+from fakes.finding_cases_certificates import (
+    asked,
+    below_a_late_ca,
+    leaf_alone,
+    policy_text,
+    presenting,
+    self_signed,
+    sts,
+    texts,
+)
 from fakes.reports import (
     AT,
     DAY,
@@ -68,6 +77,10 @@ def two_ending() -> Report:
     return report(place, discovery=Discovery("listed", mx(HOST, expires=AT + DAY / 2)))
 
 
+def both_at(address: str, *chains: Chain) -> list[Shaken]:
+    return [shaken(address, each) for each in chains]
+
+
 def one_kind_fails() -> Report:
     tried = [shaken(V4, chain()), shaken(V4, None, "tls-failed", algorithm="rsa"), shaken(V6, chain())]
     return holding(record(chain()), handshakes=tried)
@@ -111,6 +124,18 @@ SAID: list[tuple[str, Callable[[], Report], str]] = [
     ),
     ("mx-insecure", insecure_mx, "can send mail to another host$"),
     ("tlsa-bogus", lambda: holding(tlsa=tlsa_state(HOST, kind="error")), "do not go on$"),
+    (
+        "tlsa-bogus",
+        lambda: holding(tlsa=tlsa_state(HOST, kind="error", found=looked_up(HOST, "CNAME", "bogus", why="x"))),
+        "^the look-up of CNAME at mail.example.org is bogus.*: x$",
+    ),
+    (
+        "mismatch-at-address",
+        lambda: holding(
+            record(chain()), handshakes=[*both_at(V4, chain(), chain(rsa=True)), shaken(V6, chain(label="b"))]
+        ),
+        "; 192.0.2.25 presents what the records pin$",
+    ),
     ("address-bogus", host_bogus, "so clients take the host for unreachable$"),
     ("signature-expires-soon", two_ending, "signatures over .* MX and mail.example.org A end, the first on"),
     ("next-key-published", lambda: holding(record(chain()), stale(), stale(label="b")), "there are 2 more of 3 1 1"),
@@ -136,6 +161,7 @@ REMEDIES: list[tuple[str, Callable[[], Report], str]] = [
     ("mta-sts-not-enforced", lambda: sts(policy_text("testing", HOST)), "^$"),
     ("certificate-not-yet-valid", lambda: presenting(chain(age=-2), "2 1 1"), "clocks"),
     ("certificate-expired", lambda: presenting(chain(days=-3, age=40), "2 1 1"), "^Renew it over the same key"),
+    ("certificate-expired", lambda: presenting(below_a_late_ca(), "2 1 1"), "below a CA certificate that is in date"),
     ("next-key-published", lambda: holding(record(chain()), stale(), stale(label="b")), "^Remove those of keys"),
     ("no-tlsa", lambda: holding(kind="none"), f"`danelaw tlsa {HOST}:25`"),
 ]

@@ -155,7 +155,7 @@ def together(report: Report) -> Iterator[Finding]:
             subject,
             f"{_names(without)} {_has(without)} no TLSA records that senders use, and "
             f"{_names(protected)} {_has(protected)}: whoever blocks the way to these gets the mail by the others",
-            "Publish TLSA records for every MX host, or take the others out of the MX records; a backup MX counts too.",
+            "Publish TLSA records for every host, a backup MX too, or take the others out of the MX or SRV records.",
         )
     yield from _same_key(report)
     yield from _stops(report)

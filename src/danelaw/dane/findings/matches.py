@@ -84,16 +84,15 @@ def _mismatch(endpoint: EndpointReport, failing: list[Attempt], matching: list[A
         )
     if whole:
         text = and_so(f"{none} what it presents{_reasons(whole)}", whole)
+        elsewhere = listed(each.address for each in matching)
         yield finding(
-            "mismatch-at-address" if matching and not one_kind else "mismatch",
+            "mismatch-at-address" if elsewhere else "mismatch",
             at_addresses(endpoint, whole),
-            f"{text}; {listed(dict.fromkeys(each.address for each in matching))} presents what the records pin"
-            if matching and not one_kind
-            else text,
+            f"{text}; {elsewhere} presents what the records pin" if elsewhere else text,
             "Deploy the same certificate at every address and reload the service there, or publish records for it too"
             f"{_wanted(endpoint, whole)}."
-            if matching and not one_kind
-            else f"Put back the certificate that the records are for, or publish records for what is live"
+            if elsewhere
+            else "Put back the certificate that the records are for, or publish records for what is live"
             f"{_wanted(endpoint, whole)}; it counts everywhere once the old ones' TTL has passed. `danelaw apply` "
             "publishes before it deploys.",
         )

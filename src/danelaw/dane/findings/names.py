@@ -97,16 +97,17 @@ def tlsa_lookups(report: Report) -> Iterator[Finding]:
 def _failed(endpoint: EndpointReport, found: LookedUp | None, severity: Severity) -> Finding:
     reason = because(found.why if found is not None and found.why else endpoint.tlsa.why)
     owner = found.lookup.name if found is not None else endpoint.tlsa.owner.removesuffix(".")
+    what = f"{found.lookup.rrtype if found is not None else 'TLSA'} at {owner}"  # or the CNAME that leads to the host
     below = "; nobody asks below unsigned addresses, so this refuses no mail yet" if severity == "note" else ""
     result = below or f", so {visitors(endpoint)} take the host for unreachable and do not go on"
     if found is not None and found.security == "bogus":
-        text = f"the look-up of TLSA at {owner} is bogus{result}{reason}"
+        text = f"the look-up of {what} is bogus{result}{reason}"
         return finding("tlsa-bogus", endpoint.name, text, _MEND, severity)
     if found is not None and found.rcode == "TIMEOUT":
         return finding(
             "tlsa-dropped",
             endpoint.name,
-            f"the query for TLSA at {owner} gets no answer{result}{reason}",
+            f"the query for {what} gets no answer{result}{reason}",
             "The zone's name servers, or a firewall before them, drop queries of types that they do not know: update "
             "them, or let such queries pass.",
             severity,
@@ -115,7 +116,7 @@ def _failed(endpoint: EndpointReport, found: LookedUp | None, severity: Severity
     return finding(
         "tlsa-lookup-failed",
         endpoint.name,
-        f"the look-up of TLSA at {owner} fails{rcode}{result}{reason}",
+        f"the look-up of {what} fails{rcode}{result}{reason}",
         "Ask each of the zone's name servers for it: an unknown type wants an empty answer (NOERROR), not an error.",
         severity,
     )
