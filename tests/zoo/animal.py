@@ -19,8 +19,13 @@ Manners = Literal[
     "old",  # TLS 1.0 and 1.1 alone
     "garbled",  # no TLS after STARTTLS
     "injects",  # plaintext behind its reply to STARTTLS
+    "hangs-up",  # after STARTTLS
+    "slow",  # two seconds before its banner
+    "tls12",  # TLS 1.2 alone
+    "tls13",  # TLS 1.3 alone
     "silent",
     "floods",  # a banner without end
+    "long-line",  # a banner of 64 KiB in one line
     "deaf",  # nothing listens
     "by-name",  # presents its chain to those who ask for its name, and to others somebody else's
     "postfix",  # the world's own Postfix

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import Issued, issue, rsa2048
@@ -45,6 +47,19 @@ class Cast:
             "domain-named": partial(self._leaf, domain),
             "wildcard": partial(self._leaf, f"*.{host.partition('.')[2]}"),
             "self-signed": lambda: issue(host, at=self._now),
+            "from-tomorrow": lambda: issue(host, self["intermediate"], at=self._now + timedelta(days=2)),
+            "common-name": lambda: issue(host, self["intermediate"], names=(), at=self._now),
+            "part-wildcard": partial(self._leaf, f"{host[:2]}*.{host.partition('.')[2]}"),
+            "ed25519": lambda: issue(host, self["intermediate"], key=Ed25519PrivateKey.generate(), at=self._now),
+            "rsa1024": lambda: issue(host, self["intermediate"], key=_weak_key(), at=self._now),
+            "expired-ca": lambda: issue("Expired CA", self["root"], ca=True, at=self._now, days=-0.5),
+            "by-expired-ca": lambda: issue(host, self["expired-ca"], at=self._now),
+            "no-ca": lambda: issue("No CA", self["root"], at=self._now),
+            "by-no-ca": lambda: issue(host, self["no-ca"], at=self._now),
+            "other-ca": lambda: issue(
+                "CA for others", self["root"], ca=True, at=self._now, constraints=_only("somebody.example")
+            ),
+            "by-other-ca": lambda: issue(host, self["other-ca"], at=self._now),
         }
 
     def __getitem__(self, name: str) -> Issued:
@@ -86,6 +101,14 @@ class Cast:
             digest = {1: "sha256", 2: "sha512"}.get(pin.matching_type)
             data = hashlib.new(digest, data).digest() if digest else data
         return f"{pin.usage} {pin.selector} {pin.matching_type} {data.hex()}"
+
+
+def _only(name: str) -> x509.NameConstraints:
+    return x509.NameConstraints([x509.DNSName(name)], None)
+
+
+def _weak_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 1024)  # noqa: S505 - that it is weak is the point
 
 
 _fillers: list[bytes] = []

@@ -19,6 +19,7 @@ import dns.rdatatype
 
 from world import World, layout
 from world.nameservers import Named
+from world.tools import run
 from world.zones import Kind, Times, ds_of
 from zoo.animal import Home
 
@@ -51,6 +52,9 @@ _SERVERS: Mapping[Home, Sequence[str]] = {
 
 _RCODES: Mapping[Home, dns.rcode.Rcode] = {"fails.zoo": dns.rcode.SERVFAIL, "lies.zoo": dns.rcode.NXDOMAIN}
 """What some of them answer to questions for TLSA records."""
+
+_RESOLVER_OPTIONS = {"infra-cache-max-rtt": "1000", "outbound-msg-retry": "2"}
+"""The resolver gives up a name server that does not answer after a few seconds: some tools have no more patience."""
 
 _UDP_LIMIT = 1232
 """Octets that an answer over UDP may have."""
@@ -119,6 +123,9 @@ class NameServers:
         world.nsupdate(layout.ROOT_NS, "", [f"add {_with_ttl(line)}" for line in root])
         for server in zoo, odd, behind:
             server.wait()
+        control = ("unbound-control", "-c", world.resolver.folder / "unbound.conf", "set_option")
+        for option, value in _RESOLVER_OPTIONS.items():
+            run(*control, f"{option}:", value)
         world.resolver.flush()
         return self
 

@@ -28,8 +28,11 @@ Word = Literal["accepts", "refuses", "no DANE", "no answer", "crashes", "-"]
 """What it comes to: the server is authenticated by DANE; it is not, and should be; there is nothing to authenticate it
 by; nothing was learnt; the tool crashed; there was nothing to ask it."""
 
-LIMIT = 8.0
+LIMIT = 20.0
 """Seconds after which a tool is ended."""
+
+DANETOOL_LIMIT = 8.0
+"""Those for danetool, which waits for ten seconds where nothing comes."""
 
 AT_ONCE = 6
 """Tools that run at one time."""
@@ -92,7 +95,7 @@ class _Asking:
             "s_client": [self._pool.submit(self._s_client, enclosure, host) for host in animal.hosts],
         }
 
-    def _run(self, *argv: str) -> tuple[int, str]:
+    def _run(self, *argv: str, limit: float = LIMIT) -> tuple[int, str]:
         """Run a tool; return its exit status and what it printed, a status of 124 where it was ended."""
         with subprocess.Popen(
             argv,
@@ -105,7 +108,7 @@ class _Asking:
             errors="replace",
         ) as process:
             try:
-                said, _ = process.communicate("QUIT\n", timeout=LIMIT)
+                said, _ = process.communicate("QUIT\n", timeout=limit)
             except subprocess.TimeoutExpired:
                 process.kill()
                 said, _ = process.communicate()
@@ -113,11 +116,12 @@ class _Asking:
             return process.returncode, said
 
     def _posttls_finger(self, domain: str) -> Said:
-        _, text = self._run("posttls-finger", "-c", "-l", "dane", "-t", "4", "-T", "4", "-L", "summary,verbose", domain)
+        _, text = self._run("posttls-finger", "-l", "dane", "-t", "8", "-T", "5", "-L", "summary,verbose", domain)
         return _judge(text, _POSTTLS_FINGER)
 
     def _danetool(self, host: str) -> Said:
-        status, text = self._run("danetool", "--check", host, "--starttls-proto", "smtp", "--port", "25", "--local-dns")
+        options = ["--starttls-proto", "smtp", "--port", "25", "--local-dns"]
+        status, text = self._run("danetool", "--check", host, *options, limit=DANETOOL_LIMIT)
         return Said("crashes", f"signal {-status}") if status < 0 else _judge(text, _DANETOOL)
 
     def _ldns_dane(self, enclosure: Enclosure, host: Host) -> Said:
@@ -137,7 +141,7 @@ class _Asking:
 
     def _s_client(self, enclosure: Enclosure, host: Host) -> Said:
         base = enclosure.animal.base(host)
-        _, found = self._run("dig", "+adflag", "+tries=1", "+time=7", f"_25._tcp.{base}", "TLSA")
+        _, found = self._run("dig", "+adflag", "+tries=1", "+time=15", f"_25._tcp.{base}", "TLSA")
         if "status: NOERROR" not in found and "status: NXDOMAIN" not in found:
             return Said("refuses", "the look-up of the records fails")
         records = re.findall(r"\sTLSA\s+(\d.*)", found)
@@ -163,7 +167,7 @@ _KINDS = {
     "ecdsa": ["-sigalgs", "ECDSA+SHA256", "-cipher", "aECDSA"],
 }
 
-_PRESENTING: frozenset[Manners] = frozenset({"proper", "by-name", "postfix"})
+_PRESENTING: frozenset[Manners] = frozenset({"proper", "by-name", "postfix", "slow", "tls12", "tls13"})
 """Those whose chain somebody could have put into a file."""
 
 _Rules = Sequence[tuple[Callable[[str], bool], Word, str]]
@@ -174,7 +178,13 @@ def _has(*marks: str, but: str = "\0") -> Callable[[str], bool]:
     return lambda text: all(mark in text for mark in marks) and but not in text
 
 
-_UNREACHED = ("timeout while", "Connection refused", "SMTP service not available", "Host not found\n")
+_UNREACHED = (
+    "timeout while",
+    "lost connection while",
+    "Connection refused",
+    "SMTP service not available",
+    "Host not found\n",
+)
 _RECORDS, _UNUSABLE = "DNSSEC-signed TLSA record", "all TLSA records unusable"
 _POSTTLS_FINGER: _Rules = (
     (_has("Verified TLS connection"), "accepts", "Verified TLS"),
@@ -186,7 +196,7 @@ _POSTTLS_FINGER: _Rules = (
     (_has(_RECORDS, "verification failed", but=_UNUSABLE), "refuses", "verification failed"),
     (_has(_RECORDS, "SSL_connect error"), "refuses", "SSL_connect error"),
     (_has(_RECORDS, "STARTTLS rejected"), "refuses", "STARTTLS rejected"),
-    (_has(_RECORDS, but="TLS connection established"), "refuses", _RECORDS),  # no STARTTLS: it says nothing more
+    (_has(_RECORDS, "> QUIT", but="> STARTTLS"), "refuses", "> QUIT"),  # nothing better was offered
     (_has("TLS connection established"), "no DANE", "TLS connection established"),
 )
 _DANETOOL: _Rules = (
@@ -205,6 +215,7 @@ _LDNS_DANE: _Rules = (
     (_has("No usable TLSA records"), "no DANE", "No usable TLSA"),
     (_has("did not dane-validate"), "refuses", "did not dane-validate"),
     (_has("dane_query:"), "refuses", "dane_query:"),
+    (_has("ee key too small"), "refuses", "ee key too small"),
 )
 _S_CLIENT: _Rules = (
     (_has("Verification: OK"), "accepts", "Verification: OK"),

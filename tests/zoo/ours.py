@@ -23,7 +23,7 @@ async def _check(world: World, animals: Sequence[Animal]) -> Mapping[str, Report
     clock = SystemClock()
     room = asyncio.Semaphore(AT_ONCE)
     resolver = ResolverSpec(trust_anchor=str(world.root_ds), root_hints=str(world.root_hints))
-    async with Outside(clock, resolver, timeout=6.0, lookup_timeout=5.0) as outside:
+    async with Outside(clock, resolver, timeout=10.0) as outside:
 
         async def one(animal: Animal) -> Report:
             async with room:

@@ -182,4 +182,36 @@ RIGHT: tuple[Animal, ...] = (
         (Host(home="differs.zoo"),),
         codes="servers-differ",
     ),
+    _good("ed25519", "an Ed25519 key, `3 1 1`", Pin(3, 1, 1, "ed25519"), server=Server((("ed25519", "intermediate"),))),
+    _good("tls12-only", "TLS 1.2 alone", _EE, server=Server(manners="tls12")),
+    _good("tls13-only", "TLS 1.3 alone", _EE, server=Server(manners="tls13")),
+    _good("slow", "says nothing for two seconds (a greet delay)", _EE, server=Server(manners="slow")),
+    _good(
+        "common-name",
+        "`2 1 1`; the certificate has no DNS names, and the host's as common name",
+        _TA,
+        server=Server((("common-name", "intermediate", "root"),)),
+    ),
+    _good(
+        "weak-key", "RSA of 1024 bits, `3 1 1`", Pin(3, 1, 1, "rsa1024"), server=Server((("rsa1024", "intermediate"),))
+    ),
+    _good(
+        "certificate-stale-beside",
+        "a stale `3 0 1` beside a good `3 1 1`",
+        Pin(3, 0, 1, "second"),
+        _EE,
+        codes="stale-record",
+    ),
+    _good(
+        "ta-beside-stale", "a good `2 1 1` beside a stale `3 1 1`", _TA, Pin(3, 1, 1, "second"), codes="stale-record"
+    ),
+    Animal(
+        "domain-alias",
+        "the domain is an alias of another, whose MX host is good",
+        _AUTHENTICATED,
+        0,
+        (),
+        mx=(),
+        lines=("{} CNAME ee-key.zoo",),
+    ),
 )

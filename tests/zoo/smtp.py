@@ -19,7 +19,7 @@ PATIENCE = 20.0
 """Seconds after which a connection is given up, so that none outlives the zoo for long."""
 
 
-FLOOD = 5.0
+FLOOD = 7.0
 """Seconds for which one floods: Postfix would listen for ever."""
 
 
@@ -99,9 +99,17 @@ class _Talk:
         self.stream.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
 
+_VERSIONS: Mapping[Manners, tuple[ssl.TLSVersion, ssl.TLSVersion]] = {
+    "old": (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1),
+    "tls12": (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+    "tls13": (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
+}
+"""The lowest and the highest that they speak, where that is not what everybody does."""
+
+
 def _context(one: Presented) -> ssl.SSLContext:
     if one.manners != "by-name":
-        return _context_over(one.combined_pems, old=one.manners == "old")
+        return _context_over(one.combined_pems, _VERSIONS.get(one.manners))
     own, others = (_context_over([pem]) for pem in one.combined_pems)
 
     def choose(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
@@ -111,18 +119,20 @@ def _context(one: Presented) -> ssl.SSLContext:
     return others
 
 
-def _context_over(combined_pems: Sequence[bytes], *, old: bool = False) -> ssl.SSLContext:
+def _context_over(
+    combined_pems: Sequence[bytes], versions: tuple[ssl.TLSVersion, ssl.TLSVersion] | None = None
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # weak keys and old versions are what some of them are about
     for pem in combined_pems:
         with tempfile.NamedTemporaryFile() as file:
             file.write(pem)
             file.flush()
             context.load_cert_chain(file.name)
-    if old:
-        context.set_ciphers("ALL:@SECLEVEL=0")
+    if versions is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that TLS 1.0 is outdated is the point
-            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+            context.minimum_version, context.maximum_version = versions
     return context
 
 
@@ -200,13 +210,31 @@ def _injects(talk: _Talk) -> None:
         _tls(talk)
 
 
+def _hangs_up(talk: _Talk) -> None:
+    if _greet(talk):
+        talk.say("220 go ahead")
+        talk.stream.recv(65536)  # what is unread would make it a reset
+
+
+def _slow(talk: _Talk) -> None:
+    talk.ended.wait(2)
+    _proper(talk)
+
+
+def _long_line(talk: _Talk) -> None:
+    talk.say(f"220 {'x' * 65536}")
+    if _answer(talk.stream, starttls=True):
+        talk.say("220 go ahead")
+        _tls(talk)
+
+
 def _silent(talk: _Talk) -> None:
     talk.ended.wait(PATIENCE)
 
 
 def _floods(talk: _Talk) -> None:
     end = time.monotonic() + FLOOD
-    while not talk.ended.wait(0.001) and time.monotonic() < end:
+    while not talk.ended.wait(0.1) and time.monotonic() < end:
         talk.say(*(f"220-{'and on it goes ' * 30}" for _ in range(100)))
 
 
@@ -217,6 +245,9 @@ _TALKS: Mapping[Manners, Callable[[_Talk], None]] = {
     "rejects": _rejects,
     "garbled": _garbled,
     "injects": _injects,
+    "hangs-up": _hangs_up,
+    "slow": _slow,
+    "long-line": _long_line,
     "silent": _silent,
     "floods": _floods,
 }

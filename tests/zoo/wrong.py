@@ -160,6 +160,55 @@ MISMATCHING: tuple[Animal, ...] = (
         (Host("mx1"), Host("mx2", pins=(_STALE,))),
         codes="mismatch",
     ),
+    _bad(
+        "from-tomorrow",
+        "the certificate is valid from tomorrow on, `2 1 1`",
+        _TA,
+        server=Server((("from-tomorrow", "intermediate", "root"),)),
+        codes="certificate-not-yet-valid mail-stops",
+    ),
+    _bad(
+        "part-wildcard",
+        "`2 1 1`; the certificate is for `ma*.` and the parent of the host's name",
+        _TA,
+        server=Server((("part-wildcard", "intermediate", "root"),)),
+        codes="name-mismatch mail-stops",
+    ),
+    _bad("ta-is-leaf", "`2 1 1` of the leaf's own key, which is no CA's", Pin(2, 1, 1, "leaf")),
+    _bad(
+        "expired-pinned-ca",
+        "`2 1 1` of an intermediate that expired",
+        Pin(2, 1, 1, "expired-ca"),
+        server=Server((("by-expired-ca", "expired-ca", "root"),)),
+        codes="certificate-expired mail-stops",
+    ),
+    _bad(
+        "expired-ca",
+        "`2 1 1` of the root; the intermediate expired",
+        _TA,
+        server=Server((("by-expired-ca", "expired-ca", "root"),)),
+        codes="certificate-expired mail-stops",
+    ),
+    _bad(
+        "no-ca",
+        "`2 1 1` of the root; the certificate between is no CA's",
+        _TA,
+        server=Server((("by-no-ca", "no-ca", "root"),)),
+    ),
+    _bad(
+        "other-ca",
+        "`2 1 1` of the root; the intermediate may issue for others' names alone",
+        _TA,
+        server=Server((("by-other-ca", "other-ca", "root"),)),
+    ),
+    Animal(
+        "second-host-bogus",
+        "two MX hosts, the second one's zone is bogus: mail gets through by the first",
+        _DEFERRED,
+        1,
+        (Host("mx1"), Host("mx2", home="bogus.zoo")),
+        codes="address-bogus",
+    ),
 )
 
 SERVERS: tuple[Animal, ...] = (
@@ -255,6 +304,18 @@ SERVERS: tuple[Animal, ...] = (
         4,
         (Host(servers=(Server(), Server(manners="deaf"))),),
         codes="connection-refused",
+    ),
+    _bad(
+        "hanging-up", "hangs up after STARTTLS", _EE, server=Server(manners="hangs-up"), codes="tls-failed mail-stops"
+    ),
+    _bad(
+        "long-line",
+        "a banner of 64 KiB in one line",
+        _EE,
+        server=Server(manners="long-line"),
+        expected=everybody("unknown"),
+        status=4,
+        codes="flood",
     ),
 )
 
@@ -387,6 +448,25 @@ NAMES: tuple[Animal, ...] = (
         (),
         mx=("10 mail.{}.",),
         codes="host-without-address",
+    ),
+    Animal(
+        "mx-literal",
+        "its MX record has an address in the host's place",
+        everybody("unknown"),
+        4,
+        (),
+        mx=("10 127.26.0.1.",),
+        codes="mx-is-address",
+    ),
+    Animal(
+        "alias-loop",
+        "its MX host is an alias of an alias of itself",
+        _DEFERRED,
+        1,
+        (),
+        mx=("10 a.{}.",),
+        lines=("a.{} CNAME b.{}", "b.{} CNAME a.{}"),
+        codes="address-lookup-failed mail-stops",
     ),
 )
 
