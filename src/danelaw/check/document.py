@@ -32,6 +32,9 @@ SCHEMA = 1
 MOST_NAMES = 100
 """Names of one certificate that are listed."""
 
+MOST_CERTIFICATES = 20
+"""Certificates of one chain that are listed."""
+
 Json = dict[str, Any]
 
 
@@ -225,7 +228,7 @@ def _verdict(verdict: RecordVerdict) -> Json:
 
 
 def _chain(chain: Chain) -> list[Json]:
-    return [_certificate(certificate_der) for certificate_der in chain.certificates_der]
+    return [_certificate(certificate_der) for certificate_der in chain.certificates_der[:MOST_CERTIFICATES]]
 
 
 def _certificate(certificate_der: bytes) -> Json:

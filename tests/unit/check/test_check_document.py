@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from chains import issue
-from danelaw.check.document import MOST_NAMES, SCHEMA, document
+from danelaw.check.document import MOST_CERTIFICATES, MOST_NAMES, SCHEMA, document
 from danelaw.model import (
     Discovery,
     FailureKind,
@@ -152,3 +152,10 @@ def test_a_certificate_of_many_names_does_not_flood_the_document() -> None:
     presented = chain_from_der([issue("many", names=many).der])
     made = document(reports.report(reports.endpoint(presented=presented)))
     assert made["endpoints"][0]["attempts"][0]["chain"][0]["names"] == many[:MOST_NAMES]
+
+
+def test_a_chain_without_end_does_not_flood_the_document() -> None:
+    good = reports.chain(reports.HOST)
+    endless = chain_from_der([good.leaf_der, *[good.certificates_der[1]] * 99])
+    made = document(reports.report(reports.endpoint(presented=endless)))
+    assert len(made["endpoints"][0]["attempts"][0]["chain"]) == MOST_CERTIFICATES
