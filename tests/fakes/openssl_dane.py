@@ -38,6 +38,8 @@ def _library() -> Any:
         "OPENSSL_sk_new_null": (c_void_p, []),
         "OPENSSL_sk_push": (c_int, [c_void_p, c_void_p]),
         "OPENSSL_sk_free": (None, [c_void_p]),
+        "X509_STORE_new": (c_void_p, []),
+        "X509_STORE_free": (None, [c_void_p]),
         "X509_STORE_add_cert": (c_int, [c_void_p, c_void_p]),
         "X509_STORE_CTX_new": (c_void_p, []),
         "X509_STORE_CTX_free": (None, [c_void_p]),
@@ -52,9 +54,7 @@ def _library() -> Any:
         "ERR_clear_error": (None, []),
         "TLS_client_method": (c_void_p, []),
         "SSL_CTX_new": (c_void_p, [c_void_p]),
-        "SSL_CTX_free": (None, [c_void_p]),
         "SSL_CTX_dane_enable": (c_int, [c_void_p]),
-        "SSL_CTX_get_cert_store": (c_void_p, [c_void_p]),
         "SSL_new": (c_void_p, [c_void_p]),
         "SSL_free": (None, [c_void_p]),
         "SSL_set_connect_state": (None, [c_void_p]),
@@ -76,6 +76,15 @@ def _library() -> Any:
     return found
 
 
+@cache
+def _context() -> int:
+    """Return the one context of all: making it takes longer than anything else here."""
+    lib = _library()
+    context = int(lib.SSL_CTX_new(lib.TLS_client_method()))
+    assert lib.SSL_CTX_dane_enable(context) == 1
+    return context
+
+
 def judge(
     records: Sequence[TlsaRecord],
     chain_der: Sequence[bytes],
@@ -85,15 +94,12 @@ def judge(
 ) -> Judged:
     """Verify a chain by the records as a TLS client that follows RFC 7671 does: no name checks with DANE-EE."""
     lib = _library()
-    context = lib.SSL_CTX_new(lib.TLS_client_method())
-    assert context
-    assert lib.SSL_CTX_dane_enable(context) == 1
     certificates: list[int] = []
-    stack, store = lib.OPENSSL_sk_new_null(), lib.X509_STORE_CTX_new()
-    ssl = lib.SSL_new(context)
+    roots, stack, store = lib.X509_STORE_new(), lib.OPENSSL_sk_new_null(), lib.X509_STORE_CTX_new()
+    ssl = lib.SSL_new(_context())
     try:
         for der in roots_der:
-            assert lib.X509_STORE_add_cert(lib.SSL_CTX_get_cert_store(context), _certificate(der, certificates)) == 1
+            assert lib.X509_STORE_add_cert(roots, _certificate(der, certificates)) == 1
         lib.SSL_set_connect_state(ssl)
         assert lib.SSL_dane_enable(ssl, names[0].encode()) == 1
         for name in names[1:]:
@@ -104,7 +110,6 @@ def judge(
         lib.ERR_clear_error()
         for der in chain_der:
             lib.OPENSSL_sk_push(stack, _certificate(der, certificates))
-        roots = lib.SSL_CTX_get_cert_store(context)
         assert lib.X509_STORE_CTX_init(store, roots, certificates[len(roots_der)], stack) == 1
         lib.X509_STORE_CTX_set_default(store, b"ssl_server")
         parameters = lib.X509_STORE_CTX_get0_param(store)
@@ -120,7 +125,7 @@ def judge(
         lib.X509_STORE_CTX_free(store)
         lib.OPENSSL_sk_free(stack)
         lib.SSL_free(ssl)
-        lib.SSL_CTX_free(context)
+        lib.X509_STORE_free(roots)
         for each in certificates:
             lib.X509_free(each)
         lib.ERR_clear_error()

@@ -305,7 +305,7 @@ def self_issued(der: bytes) -> bool:
         return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_each_record_is_judged_as_openssl_does(data: st.DataObject) -> None:
     setting = data.draw(settings_of_a_chain())
@@ -323,7 +323,7 @@ def test_each_record_is_judged_as_openssl_does(data: st.DataObject) -> None:
             assert why, f"{record.spec} {verdict} {judged} of {setting!r}"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_an_rrset_is_judged_as_openssl_does(data: st.DataObject) -> None:
     setting = data.draw(settings_of_a_chain())
