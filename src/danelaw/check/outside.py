@@ -36,6 +36,9 @@ PER_SERVER = 4
 AT_ONCE = 64
 """Handshakes at once in all."""
 
+MOST_AT_ONCE = 512
+"""More would need more open files than a process usually has (1024)."""
+
 
 class Outside:
     """Answers questions from the network. An async context manager, which may be entered again after it was left.

@@ -101,7 +101,7 @@ def _around(arguments: argparse.Namespace) -> _Around:
         if os.path.lexists(path) and not arguments.quiet:
             sys.stderr.write(f"danelaw: note: {path} cannot be read, so its [resolver] and [connect] do not count\n")
         path = None
-    made = checking(path, timeout=arguments.timeout)
+    made = checking(path, timeout=arguments.timeout, jobs=arguments.jobs)
     return _Around(made.outside, _wishes(arguments, dict(made.ttls)), made.clock)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from danelaw.check.outside import Outside
+from danelaw.check.outside import AT_ONCE, MOST_AT_ONCE, Outside
 from danelaw.config.views import load_views
 from danelaw.errors import DanelawError
 from danelaw.model import Clock
@@ -20,17 +20,26 @@ class Checking:
     ttls: Mapping[str, int]
 
 
-def checking(config: str | None, *, timeout: float) -> Checking:
+def checking(config: str | None, *, timeout: float, jobs: int = 0) -> Checking:
     """Return what `check.examine` looks with, as a config wants it; ``timeout`` bounds a handshake, in seconds.
 
+    ``jobs`` targets are to be looked at at once: as many that are silent hold nobody else up, as far as they go.
     Without a config the defaults hold. Raises `ConfigError` for `[resolver]`, `[authoritative]` and `[connect]` alone.
     """
     clock = SystemClock()
+    at_once = min(max(AT_ONCE, jobs), MOST_AT_ONCE)
     if config is None:
-        return Checking(clock, Outside(clock, timeout=timeout), {})
+        return Checking(clock, Outside(clock, timeout=timeout, at_once=at_once), {})
     views = load_views(config)
     connect = {source: parse_host_port(target) for source, target in views.connect.items()}
-    made = Outside(clock, views.resolver, authoritative=views.authoritative, connect=connect, timeout=timeout)
+    made = Outside(
+        clock,
+        views.resolver,
+        authoritative=views.authoritative,
+        connect=connect,
+        timeout=timeout,
+        at_once=at_once,
+    )
     return Checking(clock, made, _ttls(config))
 
 
