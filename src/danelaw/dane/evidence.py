@@ -53,7 +53,7 @@ def _verdict(record: TlsaRecord, judged: tuple[bool, int | None, str], *, counts
     return RecordVerdict(record, usable=True, counts=counts, matches=matched, depth=depth, why=why)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _judged(
     record: TlsaRecord, chain: Chain, names: tuple[str, ...], now: datetime | None, roots: tuple[bytes, ...]
 ) -> tuple[bool, int | None, str]:

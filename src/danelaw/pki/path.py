@@ -122,13 +122,19 @@ def climb(
     return reached
 
 
-@lru_cache(maxsize=4096)
 def _names_agree(certificate_der: bytes, issuer_der: bytes) -> bool:
-    certificate, issuer = load(certificate_der), load(issuer_der)
+    names, above = _names(certificate_der), _names(issuer_der)
+    return names is not None and above is not None and names[0] == above[1]
+
+
+@lru_cache(maxsize=1024)
+def _names(certificate_der: bytes) -> tuple[x509.Name, x509.Name] | None:
+    """Return issuer and subject, None where they cannot be read."""
+    certificate = load(certificate_der)
     try:
-        return certificate is not None and issuer is not None and certificate.issuer == issuer.subject
+        return None if certificate is None else (certificate.issuer, certificate.subject)
     except ValueError:
-        return False
+        return None
 
 
 @lru_cache(maxsize=1024)
@@ -225,7 +231,7 @@ def _within(name: str, bases: Sequence[str]) -> bool:
     return any(not base or name == base or name.endswith("." + base) for base in bases)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _authority(certificate_der: bytes) -> _Authority:
     certificate = load(certificate_der)
     if certificate is None:
