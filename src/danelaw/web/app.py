@@ -148,7 +148,8 @@ class Site:
         job = self._job(request)
         if job is None:
             raise HTTPException(404)
-        return StreamingResponse(self._stream(job), media_type="text/event-stream")
+        unbuffered = {"X-Accel-Buffering": "no"}  # a proxy in front would keep the lines to itself (nginx)
+        return StreamingResponse(self._stream(job), headers=unbuffered, media_type="text/event-stream")
 
     async def _stream(self, job: Job) -> AsyncIterator[str]:
         async for line in job.follow(PULSE):

@@ -96,7 +96,7 @@ class Job:
     def tell(self, line: str) -> None:
         """Hear a line of progress."""
         self._told += 1
-        self.lines.append((self._told, shown(line, 300)))
+        self.lines.append((self._told, shown(line.removeprefix(f"{self.target}: "), 300)))
         self._wake()
 
     def end(self, state: JobState, at: float, result: Result | None = None, problem: str = "") -> None:

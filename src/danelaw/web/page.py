@@ -85,6 +85,7 @@ def _environment() -> jinja2.Environment:
     filters: dict[str, Callable[..., object]] = {
         "at": _instant,
         "rfc": _rfc,
+        "sentence": sentence,
         "certificates": _certificates,
         "presented": presented,
         "lines": _lines,
@@ -103,6 +104,20 @@ def _counts(findings: Iterable[Finding]) -> str:
 
 def _instant(at: datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def sentence(text: str) -> Markup:
+    """Return a clause as a sentence of its own, with what stands in backticks as code."""
+    said = words.shown(text.strip(), 1200)
+    whole = said[:1].upper() + said[1:]
+    whole += "" if whole.endswith((".", "!", "?", "…", ":")) else "."
+    parts = whole.split("`")
+    if len(parts) % 2 == 0:  # one without another: it means itself
+        return Markup("{}").format(whole)
+    coded = Markup("<code>{}</code>")
+    return Markup("").join(
+        coded.format(part) if odd % 2 else Markup("{}").format(part) for odd, part in enumerate(parts)
+    )
 
 
 def _rfc(text: str) -> Markup:

@@ -168,9 +168,11 @@ def headline(report: Report) -> str:
         return f"Clients that obey DANE refuse {name}."
     if not refusing:
         return f"Not every sender that obeys DANE delivers to {name}."
+    everybody = len(refusing) == len(MAIL_SENDERS)
     who = listed([SENDER_NAMES[sender] for sender in refusing])
     if all(report.delivers.get(sender) for sender in refusing):
-        return f"A host of {name} refuses {who}, but mail gets through by another."
-    if len(refusing) == len(MAIL_SENDERS):
+        whom = "every sender that obeys DANE" if everybody else who
+        return f"A host of {name} refuses {whom}, but mail gets through by another."
+    if everybody:
         return f"No sender that obeys DANE delivers to {name}."
     return f"{who} {'does' if len(refusing) == 1 else 'do'} not deliver to {name}."

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from danelaw.model import Finding, Report, Target
-from danelaw.web.page import page, style, style_source
+from danelaw.web.page import page, sentence, style, style_source
 from danelaw.web.pen import COLOURS
 from danelaw.web.words import headline, short, shown, worst
 from fakes import reports, web_pages
@@ -164,6 +164,8 @@ def test_headlines() -> None:
     assert headline(two) == "Exim and mox do not deliver to example.org."
     other = replace(two, delivers={"exim": True, "mox": True})
     assert headline(other) == "A host of example.org refuses Exim and mox, but mail gets through by another."
+    every = replace(bad, delivers=dict.fromkeys(bad.delivers, True))
+    assert headline(every).startswith("A host of example.org refuses every sender that obeys DANE, but mail gets")
     client = replace(bad, outcomes={"client": "deferred"}, target=Target("www.example.org", 443, "https"))
     assert headline(client) == "Clients that obey DANE refuse www.example.org:443."
 
@@ -171,6 +173,13 @@ def test_headlines() -> None:
 def test_an_rfc_that_is_no_plain_reference_is_no_link() -> None:
     odd = Finding("x", "note", "s", "t", "", "RFC 1 section javascript:alert(1)")
     assert "javascript:alert(1)</p>" in page(replace(reports.report(), findings=(odd,)))
+
+
+def test_what_is_found_is_a_sentence_with_its_code_as_code() -> None:
+    assert sentence("it has no <b>, see `ssl = <yes>`") == "It has no &lt;b&gt;, see <code>ssl = &lt;yes&gt;</code>."
+    assert sentence("One ` alone!") == "One ` alone!"
+    assert sentence("`code` first") == "<code>code</code> first."
+    assert sentence("") == "."
 
 
 def test_text_of_strangers_is_short_and_printable() -> None:
