@@ -9,7 +9,7 @@ import pytest
 
 from danelaw.check.answers import question_of, unasked
 from danelaw.check.document import document
-from danelaw.check.examine import MOST_ROUNDS, converse, examine, examine_blocking
+from danelaw.check.examine import MOST_ROUNDS, Next, converse, examine, examine_blocking
 from danelaw.check.recorded import Recording, Replay, dumps, judge, loads
 from danelaw.dane.sender import Wishes
 from danelaw.errors import InputError, Refused
@@ -119,6 +119,20 @@ def test_a_dialogue_without_end_ends() -> None:
 
     assert asyncio.run(converse(curious, outside, {})).status == 0
     assert len(outside.asked) == MOST_ROUNDS
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda known: frozenset({Lookup(f"n{len(known)}.example.org", "A")}),
+        lambda _: frozenset({Lookup("same.example.org", "A")}),
+        lambda _: frozenset(),
+    ],
+    ids=["for ever", "what it knows", "nothing"],
+)
+def test_a_sender_that_asks_for_ever_is_a_defect_and_no_endless_loop(asks: Next) -> None:
+    with pytest.raises(RuntimeError, match="asks for ever"):
+        asyncio.run(converse(asks, FakeOutside(), {}))
 
 
 def test_progress_is_told_by_round_and_by_handshake() -> None:
