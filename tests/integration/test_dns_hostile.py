@@ -223,6 +223,18 @@ def test_hundreds_of_name_servers_are_bounded(iterating: ResolverSpec) -> None:
         assert server.endswith(" (may not be asked: its address is not public)")
 
 
+def test_servers_of_a_map_are_left_out_too(iterating: ResolverSpec) -> None:
+    owner = "_25._tcp.mail.mapped.test."
+    with Peer(lambda query: answer_to(query, records=rr(owner, wire.TLSA, wire.tlsa_rdata(TLSA)), count=1)) as peer:
+        mapped = {"mapped.test": [str(peer.address)]}
+        (refused,) = AuthoritativeView(iterating, mapped, CLOCK, may_reach=lambda _: False).look([owner], [])
+        assert peer.asked == []
+        (taken,) = AuthoritativeView(iterating, mapped, CLOCK, may_reach=lambda _: True).look([owner], [])
+    assert refused.left_out == (f"{peer.address} (may not be asked: its address is not public)",)
+    assert (refused.readings, refused.unanswered) == ((), ())
+    assert [reading.rdatas for reading in taken.readings] == [(TLSA,)]
+
+
 def test_endless_chain_of_cnames_fails_in_words(iterating: ResolverSpec) -> None:
     def reply(query: bytes) -> bytes:
         question = asked_for(query)

@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from danelaw.dns import blindness
 from danelaw.dns import message as wire
 from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
-from danelaw.dns.lookups import Lookups
 from danelaw.dns.message import Malformed, Message, Name, text_of
 from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, end_of_chain, read
 from danelaw.dns.unbound import Context, Resolution, forwarder
@@ -22,6 +21,9 @@ from danelaw.dns.wildcard import from_wildcard_alone, synthesized
 from danelaw.dns.zones import MAX_SERVERS, Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone, merged
 from danelaw.errors import InputError
 from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Unanswered, Validated
+
+if TYPE_CHECKING:  # `apply` looks without it
+    from danelaw.dns.lookups import Lookups
 
 T = TypeVar("T")
 
@@ -84,7 +86,7 @@ class AuthoritativeView:
         return asyncio.run(self.look_async(owners, known)) if owners else []
 
     async def look_async(
-        self, owners: Sequence[str], known: Sequence[Server], lookups: Lookups | None = None
+        self, owners: Sequence[str], known: Sequence[Server], lookups: "Lookups | None" = None
     ) -> Sequence[OwnerLook]:
         """Look as `look` does, within a running event loop.
 
@@ -98,7 +100,7 @@ class AuthoritativeView:
         return await self._within(every, lookups) if owners else []
 
     @asynccontextmanager
-    async def looking(self, lookups: Lookups) -> AsyncIterator[Callable[[str], Awaitable[OwnerLook]]]:
+    async def looking(self, lookups: "Lookups") -> AsyncIterator[Callable[[str], Awaitable[OwnerLook]]]:
         """Give what looks at one owner name, as `look_async` does, for names that come one after another.
 
         They share what is found of zones and their servers, and no server is asked the same twice: so it should not
@@ -119,12 +121,12 @@ class AuthoritativeView:
         """
         return asyncio.run(self._within(lambda look: look.zone_cut(wire.name_of(name))))
 
-    async def _within(self, work: Callable[["_Look"], Awaitable[T]], lookups: Lookups | None = None) -> T:
+    async def _within(self, work: Callable[["_Look"], Awaitable[T]], lookups: "Lookups | None" = None) -> T:
         """Do work with resolvers whose caches are empty, so that it sees what is there now, or with those given."""
         async with AsyncExitStack() as ending:
             return await work(await self._begun(ending, lookups))
 
-    async def _begun(self, ending: AsyncExitStack, lookups: Lookups | None) -> "_Look":
+    async def _begun(self, ending: AsyncExitStack, lookups: "Lookups | None") -> "_Look":
         if lookups is not None:
             validating, discovery = lookups.context, lookups.discovery(self._resolve_limit)
         else:

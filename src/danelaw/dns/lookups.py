@@ -81,7 +81,7 @@ class Lookups:
             if self._forwarder is None:
                 self._plain = await opened.enter_async_context(self._lasting(validate=False))
             self._blindness = Blindness(
-                self._context, self._forwarder, limit=self._timeout / 4, may_reach=self._may_reach
+                self._context, self._forwarder, limit=max(self._timeout / 4, 1.0), may_reach=self._may_reach
             )
             opened.push_async_callback(self._blindness.close)
             self._ending = opened.pop_all()
