@@ -11,7 +11,7 @@ from danelaw.dns import message as wire
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.model import ResolverSpec, TlsaRecord
 from danelaw.model.outside import LookupType
-from fakes.dns_peer import answer_to
+from fakes.dns_peer import Peer, answer_to
 from integration.dns_peers import CLOCK, asked_for, find, find_all, hostile, proxied, rr
 from integration.dns_servers import (
     DEAD,
