@@ -278,6 +278,7 @@ def test_a_server_that_takes_two_at_once_serves_ten(serving: Callable[..., ssl.S
         try:
             speak_smtp(stream)
             shake_hands(stream, context)
+            peer.over.wait(0.1)
         finally:
             room.release()
 
