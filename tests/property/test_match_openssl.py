@@ -317,6 +317,8 @@ def test_each_record_is_judged_as_openssl_does(data: st.DataObject) -> None:
             continue
         accepted = judged.error == 0
         event(f"usage {record.usage}: {'accepted' if accepted else 'refused'}")
+        if accepted and verdict.matches and verdict.depth is not None and setting.in_order and not setting.namesakes:
+            assert verdict.depth == judged.depth, (verdict, judged)
         if verdict.matches != accepted:
             why = explanation(verdict, setting, accepted=accepted)
             event(f"explained: {why}")

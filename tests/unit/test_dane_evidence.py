@@ -105,6 +105,14 @@ def test_one_of_several_names_is_enough() -> None:
     assert judge(pin((2, 0, 1), ROOT), names=(OTHER,)).why == f"the certificate is for {HOST}, not for {OTHER}"
 
 
+def test_of_several_certificates_with_one_key_the_one_above_the_leaf_is_named() -> None:
+    again = issue("Another", ca=True, key=ROOT.key)
+    verdict = judge(pin((2, 1, 1), ROOT), presented(LEAF, again, INTERMEDIATE, ROOT))
+    assert (verdict.matches, verdict.depth) == (True, 3)
+    alone = judge(pin((2, 1, 0), ROOT), presented(LEAF, again, INTERMEDIATE))
+    assert (alone.matches, alone.depth) == (True, None)  # RFC 7671 section 5.2.3: the record's key signed the topmost
+
+
 # --- trust ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ Whether a record matches is `matching`'s to say; what is added here is PKIX trus
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -67,14 +67,25 @@ def _judged(
         return False, depth, f"usage {record.usage} needs a trusted CA, and no trusted CAs were given"
     if not _leads_up(record, chain, now, roots):
         return False, depth, _not_up(record, chain, now, roots)
+    if record.usage != 1:
+        depth = _depth(
+            record, chain, among=pki.climb(chain.leaf_der, _candidates(record, chain, roots), chain.names, now)
+        )
     if names and not fits(chain, names):
         return False, depth, _misfit(chain, names)
     return True, depth, ""
 
 
-def _depth(record: TlsaRecord, chain: Chain) -> int | None:
-    """Return which certificate's data a record holds: for usages 1 and 3 the leaf where it can be, else one above."""
-    found = [number for number, one in enumerate(chain.certificates_der) if selects(record, one)]
+def _depth(record: TlsaRecord, chain: Chain, among: Container[bytes] | None = None) -> int | None:
+    """Return which certificate's data a record holds, where ``among`` is given of those in it.
+
+    For usages 1 and 3 the leaf where it can be, else one above it: of several with one key the first.
+    """
+    found = [
+        number
+        for number, one in enumerate(chain.certificates_der)
+        if selects(record, one) and (among is None or one in among)
+    ]
     if not found:
         return None
     return found[0] if record.usage in {1, 3} else next((number for number in found if number), found[0])
@@ -129,9 +140,8 @@ def _pins_another(record: TlsaRecord, chain: Chain, depth: int | None) -> str:
     """Say of usages 1 and 3 why the leaf is not what they pin."""
     if record.data in _EMPTY:
         return "the digest of an empty string"
-    if depth:
-        wanted = record.usage - 1
-        return f"pins the CA certificate {pki.subject_text(chain.certificates_der[depth])}, which is for usage {wanted}"
+    if depth and pki.is_ca(above := chain.certificates_der[depth]):
+        return f"pins the CA certificate {pki.subject_text(above)}, which is for usage {record.usage - 1}"
     other = _with_other_selector(record)
     if selects(other, chain.leaf_der):
         part = "whole certificate" if record.selector else "key"
