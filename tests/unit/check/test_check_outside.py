@@ -75,18 +75,24 @@ def test_the_map_goes_by_host_and_port_before_address_and_port() -> None:
 
 def test_what_is_asked_whether_it_may_be_reached_is_what_would_be_dialled() -> None:
     asked: list[str] = []
+    dialled: list[int] = []
 
     def may_reach(address: str) -> bool:
         asked.append(address)
         return False
 
-    outside = Outside(CLOCK, connect={"192.0.2.25:25": ("127.0.0.1", 1)}, may_reach=may_reach)
-    found = asyncio.run(
-        shake(
-            outside, Handshake("a.example", "192.0.2.25", 25, "smtp"), Handshake("a.example", "192.0.2.1", 25, "smtp")
-        )
-    )
-    assert [each.failure for each in found] == ["forbidden", "forbidden"]
+    def talk(stream: socket.socket, number: int) -> None:
+        dialled.append(number)
+        stream.sendall(b"554 not today\r\n")
+
+    handshakes = [Handshake("a.example", address, 25, "smtp") for address in ("192.0.2.25", "192.0.2.1")]
+    with Peer(talk) as peer:
+        connect = {"192.0.2.25:25": peer.address}
+        found = asyncio.run(shake(Outside(CLOCK, connect=connect, may_reach=may_reach), *handshakes))
+        assert [each.failure for each in found] == ["forbidden", "forbidden"]
+        assert dialled == []
+        asyncio.run(shake(Outside(CLOCK, connect=connect, may_reach=lambda _: True), handshakes[0]))
+        assert dialled != []
     assert set(asked) >= {"127.0.0.1", "192.0.2.1"}
     assert "192.0.2.25" not in asked
 
