@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from danelaw.dane.findings import find
-from danelaw.model import Chain, Discovery, Report, Shaken
+from danelaw.model import Chain, Discovery, Report, Shaken, Target, TlsaRecord, TlsaState
 from danelaw.pki.chain import NEVER
 from fakes.finding_cases import CLIENT, OWNER, answered, holding, nothing
 from fakes.finding_cases_certificates import (
@@ -102,6 +102,21 @@ SAID: list[tuple[str, Callable[[], Report], str]] = [
         lambda: holding(record(chain(authority="Old"), "2 1 1"), presented=chain("www.example.net")),
         "records of usage 2 need better, and senders that go by MTA-STS refuse it",
     ),
+    (
+        "chain-incomplete",
+        lambda: holding(record(leaf_alone(chain()), "3 1 1"), presented=leaf_alone(chain())),
+        "records of usage 3 do not mind",
+    ),
+    (
+        "chain-incomplete",
+        lambda: holding(stale(), presented=leaf_alone(chain())),
+        "CN=Root; senders that go by MTA-STS refuse such a chain$",
+    ),
+    (
+        "name-mismatch",
+        lambda: holding(TlsaRecord(2, 1, 7, b""), stale(), presented=chain("www.example.net")),
+        "not for mail.example.org; senders that go by MTA-STS refuse it$",
+    ),
     ("name-mismatch", lambda: holding(kind="none", presented=chain("www.example.net")), "; senders that go by MTA-STS"),
     (
         "name-mismatch",
@@ -188,6 +203,18 @@ def test_what_was_not_learnt_is_not_judged(whole: Callable[[], Report]) -> None:
 def test_a_policy_without_hosts_to_agree_with_is_not_praised() -> None:
     whole = replace(sts(), endpoints=())
     assert "mta-sts-enforced" not in {each.code for each in find(whole)}
+
+
+def test_an_endpoint_given_by_its_address_has_no_name_to_miss() -> None:
+    place = endpoint(
+        V4, tlsa=TlsaState("", "", "not-asked"), security="insecure", lookups=(), presented=chain("www.example.net")
+    )
+    assert not find(report(place, discovery=Discovery("given"), target=Target(V4, 25)))
+
+
+def test_of_a_certificate_that_cannot_be_read_nobody_says_who_issued_it() -> None:
+    mine = replace(chain(), certificates_der=(b"no certificate",))
+    assert "chain-incomplete" not in {each.code for each in find(holding(record(chain()), presented=mine))}
 
 
 def test_a_certificate_that_ends_at_this_instant_is_still_good() -> None:

@@ -80,14 +80,14 @@ def _dates(
     early = report.at < chain.not_before
     if leaf_is_late and _UNDATED in {chain.not_before.year, chain.not_after.year}:
         text = "the certificate has no dates that can be read"
-    elif leaf_is_late and early:
+    elif early:
         text = f"the certificate is not valid before {day(chain.not_before)}"
     elif leaf_is_late:
         ago = counted((report.at - chain.not_after).days, "day")
         text = f"the certificate expired on {day(chain.not_after)}, {ago} ago"
     else:
         text = f"the CA certificate {pki.subject_text(late[0])} that it presents is out of date"
-    refused = decides or (leaf_is_late and "exchange" in _refusing_all_the_same(attempts))
+    refused = decides or "exchange" in _refusing_all_the_same(attempts)
     text = and_so(text, attempts) if refused else f"{text}; {_tolerated(endpoint, attempts, 'it')}"
     yield finding(
         "certificate-not-yet-valid" if leaf_is_late and early else "certificate-expired",
