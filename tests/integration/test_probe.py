@@ -208,3 +208,16 @@ def test_the_dialer_names_an_old_version(tmp_path: Path) -> None:
     with openssl_server(tmp_path, RSA, options=["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]) as address:
         (shaken,) = dial([Handshake(HOST, *address, "tls")])
     assert (shaken.failure, shaken.version, shaken.chain) == ("old-tls", "TLSv1.1", None)
+
+
+@pytest.mark.parametrize(("presents", "failure"), [(False, "no-certificate"), (True, "tls-refused")])
+def test_a_server_without_a_certificate_is_told_from_one_that_wants_other_ciphers(
+    presents: bool,  # noqa: FBT001  (the table's)
+    failure: str,
+    tmp_path: Path,
+) -> None:
+    """So Postfix with ``smtpd_tls_cert_file = none``."""
+    options = ["-tls1_2", "-cipher", "PSK" if presents else "aNULL:@SECLEVEL=0"]
+    with openssl_server(tmp_path, RSA, options=[*options, *([] if presents else ["-nocert"])]) as address:
+        (shaken,) = dial([Handshake(HOST, *address, "tls")])
+    assert (shaken.failure, shaken.chain) == (failure, None)

@@ -48,13 +48,15 @@ class Dialer:
             "rsa": tls.context("rsa"),
             "ecdsa": tls.context("ecdsa"),
         }
+        self._anonymous = tls.anonymous_context()
 
     async def shake(self, handshake: Handshake, connect: tuple[str, int] | None = None) -> Shaken:
         """Shake hands once; ``connect`` is what is really dialled. Never raises for a peer.
 
         A server that turned us away before it said anything, or with code 421, may take only so many connections of one
         address: it is asked again after a pause, while there is time. One that hung up where one kind of certificate
-        was asked for is asked again too, to learn what that meant; that may take three times as long.
+        was asked for is asked again too, to learn what that meant; that may take three times as long. One that refuses
+        is asked for TLS without a certificate, so that one that has none is told from one that wants something else.
         """
         dialled = connect or (handshake.address, handshake.port)
         outcome = await self._ask(handshake, dialled)
@@ -72,6 +74,9 @@ class Dialer:
     async def _ask(self, handshake: Handshake, dialled: tuple[str, int]) -> Outcome:
         algorithm = handshake.algorithm
         outcome = await self._patiently(handshake, algorithm, dialled)
+        if algorithm is None and outcome.failure == "tls-refused":
+            bare = await self._once(handshake, None, dialled, context=self._anonymous)
+            return bare if bare.failure == "no-certificate" else outcome
         if algorithm is None or not outcome.hung_up:
             return outcome
         if await self._is_not_offered(handshake, algorithm, dialled):
@@ -130,6 +135,7 @@ class Dialer:
         algorithm: KeyAlgorithm | None,
         dialled: tuple[str, int],
         limit: float | None = None,
+        context: SSL.Context | None = None,
     ) -> Outcome:
         if self._may_reach is not None and not self._may_reach(dialled[0]):
             return Outcome(failure="forbidden", problem="is an address that this check may not connect to")
@@ -137,7 +143,7 @@ class Dialer:
             handshake.protocol,
             handshake.host,
             algorithm,
-            self._contexts[algorithm],
+            context or self._contexts[algorithm],
             origin=handshake.origin or handshake.host,
             ehlo_name=self._ehlo_name,
         )

@@ -242,7 +242,14 @@ class Handshakes:
     def _approach(self, request: ProbeRequest) -> Approach:
         context = self._contexts[request.algorithm]
         endpoint = request.endpoint
-        return Approach(endpoint.protocol, endpoint.host, request.algorithm, context, ehlo_name=self._ehlo_name)
+        return Approach(
+            endpoint.protocol,
+            endpoint.host,
+            request.algorithm,
+            context,
+            origin=endpoint.host,
+            ehlo_name=self._ehlo_name,
+        )
 
 
 def _advance(attempt: _Attempt, selector: selectors.BaseSelector) -> None:

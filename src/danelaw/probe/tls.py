@@ -82,21 +82,33 @@ class HungUp(HandshakeFailed):
         super().__init__("tls-failed", how)
 
 
+def anonymous_context() -> SSL.Context:
+    """Return a client context that speaks TLS without certificates alone, which ended with TLS 1.2."""
+    made = _context(b"aNULL:@SECLEVEL=0")
+    made.set_max_proto_version(SSL.TLS1_2_VERSION)
+    return made
+
+
 def context(algorithm: KeyAlgorithm | None) -> SSL.Context:
     """Return a client context that asks for one kind of certificate, or for any.
 
     Old versions are spoken too, so that a server that knows nothing else can be told apart from one that is broken;
     `Client.certificates` refuses them. Raises `Refused` where this OpenSSL cannot ask.
     """
+    made = _context(_CIPHERS[algorithm])
+    if algorithm is not None:
+        _ask_for(made, _SIGNATURES[algorithm])
+    return made
+
+
+def _context(ciphers: bytes) -> SSL.Context:
     made = SSL.Context(SSL.TLS_CLIENT_METHOD)
     made.set_min_proto_version(SSL.TLS1_VERSION)
     made.set_verify(SSL.VERIFY_NONE)
-    made.set_cipher_list(_CIPHERS[algorithm])
+    made.set_cipher_list(ciphers)
     made.set_options(SSL.OP_NO_TICKET | _LEGACY_SERVER_CONNECT)
     made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     _call(made, "SSL_CTX_set1_curves_list", _GROUPS)
-    if algorithm is not None:
-        _ask_for(made, _SIGNATURES[algorithm])
     return made
 
 
