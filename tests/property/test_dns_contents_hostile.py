@@ -1,7 +1,9 @@
 """Whatever the octets of an answer are, what stands in it is read, counted or passed over: nothing is ever raised."""
 
+import asyncio
 import contextlib
 import ipaddress
+import itertools
 import struct
 from datetime import UTC, datetime
 
@@ -11,7 +13,10 @@ from hypothesis import strategies as st
 
 from danelaw.dns import contents
 from danelaw.dns import message as wire
-from danelaw.dns.message import Malformed, name_of, parse
+from danelaw.dns.exchange import Address, NoAnswer
+from danelaw.dns.message import Malformed, Message, Name, name_of, parse
+from danelaw.dns.silence import Said, servers_say
+from danelaw.dns.zones import Asker, Finder
 from danelaw.model.outside import LookupType
 from danelaw.names import NOT_PUBLIC, is_public_address
 from fakes.dns_answers import message, rr, rrsig
@@ -111,3 +116,41 @@ def test_the_list_of_networks_holds_every_address_that_is_not_public(
 ) -> None:
     listed = any(address in network for network in NETWORKS if network.version == address.version)
     assert listed or is_public_address(str(address))
+
+
+class Arbitrary(Asker):
+    """Servers that answer each question with the next of some octets, or with nothing where those are no message."""
+
+    def __init__(self, answers: list[bytes]) -> None:
+        super().__init__(1, 0.1)
+        self._answers = itertools.cycle(answers)
+
+    async def ask(self, server: Address, name: Name, rrtype: int) -> Message:
+        try:
+            return parse(next(self._answers))
+        except Malformed as error:
+            raise NoAnswer(f"{server} {name} {rrtype}: {error}") from None
+
+
+class Nothing:
+    """A discovery that finds nothing."""
+
+    async def lookup(self, name: Name, rrtype: int) -> Message:
+        raise NoAnswer(f"{name} {rrtype}")
+
+
+@given(st.lists(mangled(), min_size=1, max_size=6), st.sampled_from(list(contents.RRTYPES.values())))
+def test_whatever_servers_say_adds_up_to_a_sentence(answers: list[bytes], rrtype: int) -> None:
+    asker = Arbitrary(answers)
+    servers = [Address("192.0.2.1"), Address("192.0.2.2")]
+    finder = Finder(Nothing(), asker, {name_of(OWNER): servers}, lambda _: True)
+
+    async def run() -> Said:
+        try:
+            return await servers_say(finder, asker, name_of(OWNER), rrtype, "MX")
+        finally:
+            await finder.close()
+
+    said = asyncio.run(run())
+    assert said.why.isprintable()
+    assert bool(said.why) or not said.rcode
