@@ -9,7 +9,7 @@ from danelaw.dane.findings import find
 from danelaw.dane.sender import endpoints
 from danelaw.dane.sender.asking import Asking, Known
 from danelaw.dane.sender.discovery import SMTP_PORT, Found, discover
-from danelaw.dane.sender.hosts import look_up
+from danelaw.dane.sender.hosts import HostState, look_up
 from danelaw.dane.sender.senders import Situation, worst
 from danelaw.model import (
     MAIL_SENDERS,
@@ -47,48 +47,46 @@ def advance(target: Target, known: Known, now: datetime, wishes: Wishes | None =
     wishes = wishes or Wishes()
     asking = Asking(known)
     found = discover(target, asking)
-    reports = [] if found is None else _endpoints(target, found, asking, now, wishes)
-    beside, policy = _beside(target, found, reports, asking, wishes)
+    places = () if found is None else found.places
+    looked = [(each, look_up(each, found, asking, authorities=wishes.authorities)) for each in places if found]
+    states = [(place, state) for place, state in looked if state is not None]
+    origin = target.name if target.protocol in {"xmpp-client", "xmpp-server"} else ""
+    met = [endpoints.meet(place, state, asking, origin) for place, state in states]
+    beside, policy = _beside(target, found, [state for _, state in states], asking, wishes)
     if asking.missing or found is None:
         return frozenset(asking.missing)
+    # Only now: what a hostile domain presents takes long to judge, and so it is judged once.
+    reports = [
+        endpoints.report(place, state, _situation(state, found, now, wishes), shaken)
+        for (place, state), shaken in zip(states, met, strict=True)
+    ]
     return _report(target, now, found, reports, beside, policy, wishes)
 
 
-def _endpoints(target: Target, found: Found, asking: Asking, now: datetime, wishes: Wishes) -> list[EndpointReport]:
-    senders: tuple[Sender, ...] = MAIL_SENDERS if found.senders_of_mail else ("client",)
-    origin = target.name if target.protocol in {"xmpp-client", "xmpp-server"} else ""
-    reports = []
-    for place in found.places:
-        state = look_up(place, found, asking, authorities=wishes.authorities)
-        if state is None:
-            continue
-        situation = Situation(
-            tlsa=state.tlsa,
-            senders=senders,
-            secure=found.secure,
-            smtp=found.senders_of_mail,
-            ours=state.ours,
-            now=now,
-            roots_der=wishes.roots_der,
-        )
-        report = endpoints.report(place, state, situation, asking, origin)
-        if report is not None:
-            reports.append(report)
-    return reports
+def _situation(state: HostState, found: Found, now: datetime, wishes: Wishes) -> Situation:
+    return Situation(
+        tlsa=state.tlsa,
+        senders=MAIL_SENDERS if found.senders_of_mail else ("client",),
+        secure=found.secure,
+        smtp=found.senders_of_mail,
+        ours=state.ours,
+        now=now,
+        roots_der=wishes.roots_der,
+    )
 
 
 def _beside(
-    target: Target, found: Found | None, reports: Sequence[EndpointReport], asking: Asking, wishes: Wishes
+    target: Target, found: Found | None, states: Sequence[HostState], asking: Asking, wishes: Wishes
 ) -> tuple[list[LookedUp], PolicyFound | None]:
     """Ask what no sender asks on its way, and findings rest on."""
     if found is None or found.discovery.kind in {"missing", "error"}:
         return [], None
     looked = []
-    for report in reports:
-        if report.tlsa.kind in {"usable", "unusable"}:
-            looked.append(asking.lookup(f"_tcp.{report.tlsa.base}", "TLSA"))
-        elif report.tlsa.kind == "not-asked" and report.tlsa.owner and report.addresses:
-            looked.append(asking.lookup(report.tlsa.owner.removesuffix("."), "TLSA"))
+    for state in states:
+        if state.tlsa.kind in {"usable", "unusable"}:
+            looked.append(asking.lookup(f"_tcp.{state.tlsa.base}", "TLSA"))
+        elif state.tlsa.kind == "not-asked" and state.tlsa.owner and state.addresses:
+            looked.append(asking.lookup(state.tlsa.owner.removesuffix("."), "TLSA"))
     policy = None
     if target.port is None and found.senders_of_mail:
         if all(place.host != target.name for place in found.places):
@@ -152,6 +150,8 @@ def _delivers(sender: Sender, found: Found, reports: Sequence[EndpointReport]) -
         for attempt in report.attempts:
             if attempt.outcomes:
                 by_address.setdefault(attempt.address, []).append(attempt.outcomes[sender])
+        if not report.addresses and not any(each.failed for each in report.lookups):
+            continue  # RFC 7672 section 2.2.2: without an address the destination is unreachable
         # Which of an address's certificates a sender is shown is for the two of them to agree: each must do.
         here = [worst(each) for each in by_address.values()] or [report.outcomes[sender]]
         if any(outcome in {"authenticated", "encrypted", "opportunistic"} for outcome in here):

@@ -44,7 +44,8 @@ def discover(target: Target, asking: Asking) -> Found | None:
     if target.port is not None:
         place = Place(target.name, target.port, target.protocol)
         mail = target.protocol == "smtp" and target.port == SMTP_PORT
-        return Found(Discovery("given"), (place,), senders_of_mail=mail)
+        # RFC 7672 section 3.2.2; of other services the base domain is the one name (RFC 7671 section 10.2).
+        return Found(Discovery("given"), (place,), next_hops=(target.name,) if mail else (), senders_of_mail=mail)
     if target.service:
         return _by_srv(target, asking)
     return _by_mx(target.name, asking)
@@ -58,7 +59,6 @@ def _by_mx(domain: str, asking: Asking) -> Found | None:
         return Found(Discovery("error", found))
     if found.rcode == "NXDOMAIN":
         return Found(Discovery("missing", found))
-    next_hops = tuple(dict.fromkeys((domain, found.canonical or domain)))
     hosts: dict[str, int] = {}
     for preference, host in sorted(found.mx):
         hosts.setdefault(host, preference)
@@ -66,12 +66,14 @@ def _by_mx(domain: str, asking: Asking) -> Found | None:
         return Found(Discovery("null", found))  # RFC 7505 section 3
     hosts.pop("", None)  # a null MX beside others says nothing (RFC 7505 section 3: it must stand alone)
     if not hosts:
-        # RFC 5321 section 5.1: the domain is its own host. The first name that senders try is the one they were given.
-        return Found(Discovery("implicit", found), (Place(domain, SMTP_PORT, "smtp"),), next_hops=next_hops)
+        # RFC 5321 section 5.1: the domain is its own host. The leaf may have its name; where an alias of it ends is a
+        # name for the leaf only as the base domain (RFC 7672 section 3.2.2).
+        return Found(Discovery("implicit", found), (Place(domain, SMTP_PORT, "smtp"),), next_hops=(domain,))
     places = [Place(host, SMTP_PORT, "smtp", preference) for host, preference in hosts.items()]
     left_out = tuple(place.host for place in places[MAX_HOSTS:])
     secure = found.security == "secure"
-    return Found(Discovery("listed", found, left_out), tuple(places[:MAX_HOSTS]), secure, next_hops if secure else ())
+    next_hops = tuple(dict.fromkeys((domain, found.canonical or domain))) if secure else ()
+    return Found(Discovery("listed", found, left_out), tuple(places[:MAX_HOSTS]), secure, next_hops)
 
 
 def _by_srv(target: Target, asking: Asking) -> Found | None:
@@ -85,9 +87,12 @@ def _by_srv(target: Target, asking: Asking) -> Found | None:
     if not served:
         return _without_srv(target, found, asking)
     secure = found.security == "secure"
-    places = dict.fromkeys(Place(srv.target, srv.port, target.protocol, srv.priority) for srv in served)
-    kept = tuple(places)[:MAX_HOSTS]
-    left_out = tuple(place.host for place in tuple(places)[MAX_HOSTS:])
+    priorities: dict[tuple[str, int], int] = {}
+    for srv in served:
+        priorities.setdefault((srv.target, srv.port), srv.priority)
+    places = [Place(host, port, target.protocol, priority) for (host, port), priority in priorities.items()]
+    kept = tuple(places[:MAX_HOSTS])
+    left_out = tuple(place.host for place in places[MAX_HOSTS:])
     # RFC 7673 section 4.1: the service domain is a reference name either way.
     return Found(Discovery("listed", found, left_out), kept, secure, (target.name,), senders_of_mail=False)
 

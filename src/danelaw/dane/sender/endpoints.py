@@ -12,18 +12,18 @@ MAX_ADDRESSES = 16
 ALGORITHMS: tuple[KeyAlgorithm, ...] = ("rsa", "ecdsa")
 
 
-def report(place: Place, state: HostState, situation: Situation, asking: Asking, origin: str) -> EndpointReport | None:
-    """Return an endpoint as senders meet it, None while an answer is missing."""
-    attempts: list[Attempt] = []
-    complete = True
-    for address in state.addresses[:MAX_ADDRESSES]:
-        shaken = _shake(place, situation.tlsa.base or place.host, address, asking, origin)
-        if shaken is None:
-            complete = False
-            continue
-        attempts += [judge(situation, address, each) for each in shaken]
-    if not complete:
-        return None
+def meet(place: Place, state: HostState, asking: Asking, origin: str) -> list[tuple[str, Shaken]]:
+    """Return what the handshakes at each address brought, as far as their answers are known."""
+    return [
+        (address, shaken)
+        for address in state.addresses[:MAX_ADDRESSES]
+        for shaken in _shake(place, state.server_name or place.host, address, asking, origin) or ()
+    ]
+
+
+def report(place: Place, state: HostState, situation: Situation, met: list[tuple[str, Shaken]]) -> EndpointReport:
+    """Return an endpoint as senders meet it."""
+    attempts = [judge(situation, address, shaken) for address, shaken in met]
     judged = _judged(attempts)
     if state.failed:
         outcomes = situation.unreachable()
@@ -73,13 +73,17 @@ def _shake(place: Place, base: str, address: str, asking: Asking, origin: str) -
 
 
 def _told_once(found: list[Shaken]) -> list[Shaken]:
-    """Leave out the unrestricted failure where a restricted handshake says the same or more."""
+    """Leave out what says nothing of its own: of a failure for any certificate and one for a kind, one is enough.
+
+    An unrestricted handshake that fails stays where no restricted one does: senders ask for any certificate.
+    """
     free, *asked = found
-    if free.chain is None and any(each.chain is not None for each in asked):
-        return asked
-    if free.chain is None and all(each.failure in {free.failure, "not-offered"} for each in asked):
-        return [free]
-    return found
+    if free.chain is not None:
+        return found
+    if any(each.chain is not None for each in asked):
+        fails = any(each.failure not in {None, "not-offered"} for each in asked)
+        return asked if fails else found
+    return [free] if all(each.failure in {free.failure, "not-offered"} for each in asked) else found
 
 
 def _judged(attempts: list[Attempt]) -> list[Attempt]:

@@ -8,6 +8,9 @@ from danelaw.dane.tlsa import usable
 from danelaw.model import LookedUp, Security, TlsaKind, TlsaState
 from danelaw.names import is_address
 
+_SECURE: frozenset[TlsaKind] = frozenset({"usable", "unusable"})
+"""What makes a candidate the TLSA base domain (RFC 7672 section 2.2.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostState:
@@ -30,13 +33,22 @@ class HostState:
         return any(found.failed for found in self.lookups)
 
     @property
+    def server_name(self) -> str:
+        """Return what SNI says: the TLSA base domain (RFC 7672 section 8.1), "" where there is none."""
+        return self.tlsa.base if self.tlsa.kind in _SECURE else ""
+
+    @property
     def ours(self) -> bool:
-        """Return whether what failed is this machine's own look-up."""
-        return any(found.ours for found in self.lookups) or bool(self.tlsa.found and self.tlsa.found.ours)
+        """Return whether all that failed are this machine's own look-ups: one that is theirs decides."""
+        failed = [found for found in (*self.lookups, self.tlsa.found) if found is not None and found.failed]
+        return bool(failed) and all(found.ours for found in failed)
 
 
 def look_up(place: Place, found: Found, asking: Asking, *, authorities: bool) -> HostState | None:
-    """Return what DNS says of a place, None while an answer is missing."""
+    """Return what DNS says of a place, None while an answer is missing that decides where a sender goes.
+
+    What each server says decides nothing, so that it may still be missing.
+    """
     host = place.host
     if is_address(host):
         return _literal(place)
@@ -58,16 +70,17 @@ def look_up(place: Place, found: Found, asking: Asking, *, authorities: bool) ->
         return HostState((), lookups[0].security, canonical, lookups, state, why=why)
     security: Security = "secure" if all(each.security == "secure" for each in holding) else "insecure"
     candidates = [canonical, host] if security == "secure" else []
-    first_alias = None
-    if canonical != host:
+    first_alias: Security | None = "secure" if canonical != host else None
+    if canonical != host and security == "insecure":
+        # RFC 7672 section 2.1.3: below insecure addresses the alias is asked about by itself.
         first = asking.lookup(host, "CNAME")
         if first is None:
             return None
         lookups, first_alias = (*lookups, first), first.security
-        if first.failed:  # RFC 7672 section 2.1.3: an error at any stage of the expansion is one of the whole
+        if first.failed:  # an error at any stage of the expansion is one of the whole
             state = TlsaState(host, _owner(place, host), "error", found=first, why=first.why)
             return HostState(addresses, security, canonical, lookups, state, first_alias)
-        if security == "insecure" and first.security == "secure":
+        if first.security == "secure":
             candidates = [host]  # RFC 7672 section 2.2.2, "Insecure CNAME": at the original name only
     state_or_none = _tlsa(place, tuple(dict.fromkeys(candidates)), found, asking, authorities=authorities)
     if state_or_none is None:
@@ -91,14 +104,14 @@ def _tlsa(
         asked.append(owner)
         kind = _kind(looked, smtp=found.senders_of_mail)
         if state is None or kind not in {"none", "insecure"}:
-            names = tuple(dict.fromkeys((base, *found.next_hops)))
+            # Without secure records nothing is expanded: the host goes by the name that it was found by.
+            own = base if kind in _SECURE else place.host
+            names = tuple(dict.fromkeys((own, *found.next_hops)))
             state = TlsaState(base, owner, kind, looked.tlsa, (), looked, None, names, looked.why)
         if kind not in {"none", "insecure"}:
             break
     assert state is not None  # noqa: S101 - there is a candidate
     servers = asking.authorities(state.owner) if authorities else None
-    if authorities and servers is None:
-        return None
     return TlsaState(
         state.base, state.owner, state.kind, state.records, tuple(asked), state.found, servers,
         state.reference_names, state.why,

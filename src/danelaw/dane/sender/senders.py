@@ -101,11 +101,20 @@ def _outcome(situation: Situation, sender: Sender, shaken: Shaken, records: tupl
         return "opportunistic"
     profile = PROFILES[sender]
     if kind == "unusable":
-        # RFC 7672 section 2.2: TLS, without authentication; RFC 7673 section 4.1: as if there were no records.
-        return "deferred" if shaken.chain is None and profile.unusable == "encrypted" else profile.unusable
+        # RFC 7672 section 2.2: TLS, without authentication; RFC 7673 section 4: TLS, by the ordinary rules (4.1).
+        return "deferred" if shaken.chain is None else profile.unusable
     if shaken.chain is None:
         return "deferred"
-    return "authenticated" if _accepts(situation, sender, shaken.chain, records) else "deferred"
+    if _accepts(situation, sender, shaken.chain, records):
+        return "authenticated"
+    return "unknown" if _wants_roots(situation, records) else "deferred"
+
+
+def _wants_roots(situation: Situation, records: tuple[RecordVerdict, ...]) -> bool:
+    """Return whether a record could match if this machine knew any trusted CA, so that the fault may be ours."""
+    return not situation.roots_der and any(
+        each.usable and (each.record.usage == 0 or (each.record.usage == 1 and each.depth == 0)) for each in records
+    )
 
 
 def _accepts(situation: Situation, sender: Sender, chain: Chain, records: tuple[RecordVerdict, ...]) -> bool:
