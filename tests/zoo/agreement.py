@@ -51,9 +51,12 @@ class Zoo:
     reports: Mapping[str, Report]
     sayings: Sayings
 
-    def own_word(self, animal: Animal) -> Word:
-        """Return what danelaw says that Postfix does, in the tools' words; where there is no mail, there is no DANE."""
-        outcome = self.reports[animal.name].outcomes.get("postfix")
+    def own_word(self, animal: Animal, tool: Tool) -> Word:
+        """Return what danelaw says, in the tools' words: what Exim does for Exim, what Postfix does for all others.
+
+        Where there is no mail, there is no DANE.
+        """
+        outcome = self.reports[animal.name].outcomes.get("exim" if tool == "Exim" else "postfix")
         return WORDS[outcome] if outcome else "no DANE"
 
     def said(self, animal: Animal, tool: Tool) -> Said:
@@ -62,7 +65,7 @@ class Zoo:
 
     def differs(self, animal: Animal, tool: Tool) -> bool:
         """Return whether a tool that was asked says something else than danelaw."""
-        return self.said(animal, tool).word not in {"-", self.own_word(animal)}
+        return self.said(animal, tool).word not in {"-", self.own_word(animal, tool)}
 
 
 def unexpected(zoo: Zoo) -> list[str]:
@@ -91,7 +94,7 @@ def unexplained(zoo: Zoo, reasons: Sequence[Reason]) -> list[str]:
             reason = explained.pop((animal.name, tool), None)
             said = zoo.said(animal, tool)
             if reason is None and zoo.differs(animal, tool):
-                lines.append(f"{animal.name}: danelaw {zoo.own_word(animal)}, {tool} {said.word} ({said.line})")
+                lines.append(f"{animal.name}: danelaw {zoo.own_word(animal, tool)}, {tool} {said.word} ({said.line})")
             if reason is not None and not reason.chance and not zoo.differs(animal, tool):
                 lines.append(f"{animal.name}: {tool} agrees, so this is no longer needed: {reason.says}")
     lines += [f"{name}: there is no such animal, and {tool} has a reason for it" for name, tool in explained]

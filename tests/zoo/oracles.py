@@ -1,6 +1,6 @@
 """What tools that nobody here wrote say of an animal, each asked in the way in which it can be asked.
 
-Postfix itself is given a message for the domain, and posttls-finger the domain; danetool, ldns-dane and
+Postfix and Exim themselves are given a message for the domain, and posttls-finger the domain; danetool, ldns-dane and
 smtp-dane-verify each MX host by the name by which senders meet it. ldns-dane has no STARTTLS, so it is given the chain
 in a file and looks up the records. ``openssl s_client`` looks up nothing: it is given the records that the validating
 resolver finds secure, each address, and each kind of certificate where there are two.
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from world import World
-from zoo import postfix, smtp_dane_verify
+from zoo import exim, postfix, smtp_dane_verify
 from zoo.animal import Host, Manners
 from zoo.grounds import Enclosure
 
-Tool = Literal["Postfix", "posttls-finger", "danetool", "ldns-dane", "s_client", "smtp-dane-verify"]
+Tool = Literal["Postfix", "Exim", "posttls-finger", "danetool", "ldns-dane", "s_client", "smtp-dane-verify"]
 TOOLS: tuple[Tool, ...] = get_args(Tool)
 
 Word = Literal["accepts", "refuses", "no DANE", "no answer", "crashes", "-"]
@@ -61,16 +61,18 @@ def ask(world: World, enclosures: Sequence[Enclosure]) -> Sayings:
     verify = smtp_dane_verify.install()
     names = sorted({one.animal.met(host) for one in enclosures for host in one.animal.hosts})
     domains = [one.animal.domain for one in enclosures if not one.animal.is_postfix]
-    with tempfile.TemporaryDirectory(dir=world.folder) as folder, ThreadPoolExecutor(AT_ONCE + 2) as pool:
+    with tempfile.TemporaryDirectory(dir=world.folder) as folder, ThreadPoolExecutor(AT_ONCE + 3) as pool:
         posted = pool.submit(postfix.send, world, domains)
+        mailed = pool.submit(exim.send, world, domains)
         own = pool.submit(smtp_dane_verify.ask, verify, names)
         asking = _Asking(world, Path(folder), pool)
         futures = {one.animal.name: asking.about(one) for one in enclosures}
-        answers, deliveries = own.result(), posted.result()
+        answers, posts, mails = own.result(), posted.result(), mailed.result()
         return {
             one.animal.name: {
                 **{tool: worst(future.result() for future in each) for tool, each in futures[one.animal.name].items()},
-                "Postfix": _delivered(deliveries.get(one.animal.domain)),
+                "Postfix": _by_postfix(posts.get(one.animal.domain)),
+                "Exim": _by_exim(mails.get(one.animal.domain)),
                 "smtp-dane-verify": worst(_verified(answers[one.animal.met(host)]) for host in one.animal.hosts),
             }
             for one in enclosures
@@ -253,7 +255,7 @@ def _verified(answer: smtp_dane_verify.Answer) -> Said:
 _NOT_REACHED = ("refused to talk to me", "timed out", "lost connection", "Connection refused", "Host not found")
 
 
-def _delivered(delivery: postfix.Delivery | None) -> Said:
+def _by_postfix(delivery: postfix.Delivery | None) -> Said:
     """Tell the word of Postfix itself from what became of a message."""
     if delivery is None:
         return Said("-")  # it would be talking to itself
@@ -265,3 +267,18 @@ def _delivered(delivery: postfix.Delivery | None) -> Said:
     again = "Host not found, try again" in delivery.reason  # a look-up that failed
     unreached = not again and any(mark in delivery.reason for mark in _NOT_REACHED)
     return Said("no answer" if unreached else "refuses", delivery.reason)
+
+
+_REFUSED_BY_EXIM = ("TLS session", "DANE error", "host lookup did not complete", "after STARTTLS")
+
+
+def _by_exim(delivery: exim.Delivery | None) -> Said:
+    """Tell the word of Exim itself from what became of a message."""
+    if delivery is None:
+        return Said("-")
+    if delivery.status == "sent":
+        return Said("accepts" if delivery.authenticated else "no DANE", delivery.line)
+    if "indicated no SMTP service" in delivery.line:  # null MX
+        return Said("no DANE", delivery.line)
+    refuses = delivery.status == "deferred" and any(mark in delivery.line for mark in _REFUSED_BY_EXIM)
+    return Said("refuses" if refuses else "no answer", delivery.line)

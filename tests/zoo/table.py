@@ -11,6 +11,7 @@ _SENDERS: Mapping[Sender, str] = {"postfix": "Postfix", "exim": "Exim", "mox": "
 
 _TITLES: dict[str, str] = {
     "Postfix": "Postfix 3.7",
+    "Exim": "Exim 4.96",
     "posttls-finger": "posttls-finger (of the same)",
     "danetool": "danetool (GnuTLS 3.7)",
     "ldns-dane": "ldns-dane (ldns 1.8)",
@@ -23,22 +24,24 @@ _HEAD = """\
 
 A zoo of mail hosts and domains, each right or wrong in its own way, stands in the [world](world.md): real name servers
 with real DNSSEC, and mail servers that do exactly what the animal wants. `make zoo` asks danelaw about every animal,
-lets a real Postfix send a message to it, and asks five tools that nobody here wrote; it writes this page, and fails
-where danelaw's verdict is not the one expected, and where somebody disagrees without a reason given below. The tests do
-the same and compare this page with what they found.
+lets a real Postfix and a real Exim send a message to it, and asks five tools that nobody here wrote; it writes this
+page, and fails where danelaw's verdict is not the one expected, and where somebody disagrees without a reason given
+below. The tests do the same and compare this page with what they found.
 
 danelaw says for each sender what becomes of mail, and the exit status of `danelaw check`. The others' words are summed
 up: **accepts**, the server is authenticated by DANE; **refuses**, it is not and should be; **no DANE**, there is
 nothing to authenticate it by; **no answer**, nothing was learnt; **crashes**; **either**, by chance; a dash, it could
-not be asked. They are held against what danelaw says of Postfix: *authenticated* is accepts, *deferred* refuses,
-*encrypted* and *opportunistic* no DANE, *unknown* no answer. A number is that of the reason why the two differ.
+not be asked. They are held against what danelaw says of Postfix, and those of Exim against what it says of Exim:
+*authenticated* is accepts, *deferred* refuses, *encrypted* and *opportunistic* no DANE, *unknown* no answer. A number
+is that of the reason why the two differ.
 
 - {Postfix}, with `smtp_tls_security_level = dane`, has a message to deliver; its log says what became of it.
+- {Exim} (Debian's, with GnuTLS; danelaw's Exim has OpenSSL), with `hosts_try_dane`, likewise.
 - {posttls-finger} is given the domain, with `-l dane`.
 - {danetool}, {smtp-dane-verify}: each MX host, over STARTTLS.
 - {ldns-dane} has no STARTTLS: it is given each chain in a file and looks up the records, with `-n -S`.
-- {s_client} looks up nothing: it is given the records that a validating resolver finds secure, each address, and each
-  kind of certificate where there are two.
+- {s_client} looks up nothing: it is given the records that a validating resolver
+  finds secure, each address, and each kind of certificate where there are two.
 
 Of several hosts, addresses or kinds of certificate the worst word counts.
 """
@@ -89,12 +92,12 @@ def page(zoo: Zoo, reasons: Sequence[Reason]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("\n## Where they differ\n")
     for says, number in _sentences(reasons).items():
-        where = [f"{one.tool} of {', '.join(one.animals)}" for one in reasons if one.says == says]
-        same = {one.animals for one in reasons if one.says == says}
-        if len(same) == 1:
-            tools = [one.tool for one in reasons if one.says == says]
-            where = [f"{', '.join(tools)} of {', '.join(next(iter(same)))}"]
-        lines.append(f"{number}. {says} ({'; '.join(where)})")
+        who: dict[tuple[str, ...], list[Tool]] = {}
+        for one in reasons:
+            if one.says == says:
+                who.setdefault(one.animals, []).append(one.tool)
+        where = "; ".join(f"**{', '.join(tools)}** of {', '.join(animals)}" for animals, tools in who.items())
+        lines.append(f"{number}. {where}: {says}")
     return "\n".join([*lines, ""])
 
 
