@@ -142,6 +142,21 @@ def hostile() -> Report:
     )
 
 
+def scripts() -> Report:
+    """Names in scripts whose characters are as wide and as tall as they like."""
+    names = (
+        "長" * 60,
+        "\ufdfd" * 50,
+        "🙂" * 50,
+        "ก็็็็็็" * 20,
+        "Z\u0301\u0302\u0303\u0304" * 20,
+        "ﷺ" + "W" * 70,
+        "مرحبا " * 20,
+    )
+    shaken = [reports.shaken(name, reports.chain(), version=name[:12]) for name in names]
+    return reports.report(reports.endpoint("長" * 30, presented=reports.chain(), addresses=names, handshakes=shaken))
+
+
 REPORTS = {
     "good": good,
     "mismatching": mismatching,
@@ -151,5 +166,6 @@ REPORTS = {
     "null-mx": null_mx,
     "huge": huge,
     "hostile": hostile,
+    "scripts": scripts,
 }
 """Each by a name, to be made when asked for."""

@@ -139,12 +139,13 @@ async def _serve(
 
     with ExitStack() as ending:
         sockets = [ending.enter_context(closing(serving.listen(*place))) for place in places]
-        for made in sockets:
+        for made in sockets if not arguments.quiet else ():
             _say(f"danelaw: listening at {_url(made)}")
         await serving.run(site.asgi(), sockets, proxies, stopping)
     await asyncio.gather(jobs.close(), *closing_jobs)
     await examining.close()
-    _say("danelaw: stopped")
+    if not arguments.quiet:
+        _say("danelaw: stopped")
 
 
 def _url(made: socket.socket) -> str:

@@ -19,6 +19,7 @@ from danelaw.web.pen import STYLE, sign
 from danelaw.web.picture import draw
 from danelaw.web.scene import presented, scene
 
+_WORD = re.compile(r"[a-z]+[,;:]?")
 _RFC = re.compile(r"RFC (\d{3,5})(?: (?:section|appendix) ([A-Z0-9.]{1,12}))?")
 
 
@@ -109,7 +110,8 @@ def _instant(at: datetime | None) -> str:
 def sentence(text: str) -> Markup:
     """Return a clause as a sentence of its own, with what stands in backticks as code."""
     said = words.shown(text.strip(), 1200)
-    whole = said[:1].upper() + said[1:]
+    first = said.partition(" ")[0]
+    whole = said[:1].upper() + said[1:] if _WORD.fullmatch(first) and first != "danelaw" else said
     whole += "" if whole.endswith((".", "!", "?", "…", ":")) else "."
     parts = whole.split("`")
     if len(parts) % 2 == 0:  # one without another: it means itself

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from danelaw.web.words import State, short, shown
+from danelaw.web.words import State, cells, short, shown
 
 if TYPE_CHECKING:
     from danelaw.web.scene import Band, Place
@@ -125,15 +125,15 @@ class Pen:
         """Write a stranger's text: smaller where it is long, and its middle left out where it is longer than that."""
         size = 13.0 if host else 12.0
         kind = "mono host" if host else "mono"
-        if len(text) * size * MONO > width:
+        if cells(text) * size * MONO > width:
             size, kind = (12.0, "mono strong") if host else (10.4, "mono tiny")
-        self._text(x, y, text, int(width / (size * MONO)), kind)
+        self._text(x, y, text, width, kind, size * MONO)
 
     def words(self, x: int, y: int, text: str, width: int, *, strong: bool = False, small: bool = False) -> None:
         """Write words of our own."""
         size, room = (11, SANS) if small else (12, SANS * 1.1 if strong else SANS)
         kind = "small" if small else "strong" if strong else "words"
-        self._text(x, y, text, int(width / (size * room)), kind)
+        self._text(x, y, text, width, kind, size * room)
 
     def note(self, x: int, y: int, text: str, width: int) -> None:
         """Write a remark."""
@@ -203,10 +203,17 @@ class Pen:
     def _tip(self, end: Point, into: int, state: State) -> None:
         self._add('<path class="tip {}" d="M{} {}l{}-5v10z"/>', state, *end, -8 * into)
 
-    def _text(self, x: int, y: int, text: str, most: int, kind: str) -> None:
-        cut = short(text, max(most, 2))
+    def _text(self, x: int, y: int, text: str, width: int, kind: str, cell: float) -> None:
+        """Write text within a width; ``cell`` is that of one character."""
+        cut = short(text, max(int(width / cell), 2))
         whole = Markup("<title>{}</title>").format(shown(text)) if cut != text else Markup("")
-        self._add('<text class="{}" x="{}" y="{}">{}{}</text>', kind, x, y, whole, cut)
+        # Other scripts come from other fonts, and nobody knows how wide those are: they are told.
+        told = (
+            ""
+            if cut.replace("…", "").isascii()
+            else Markup(' textLength="{:.1f}" lengthAdjust="{}"').format(cells(cut) * cell, "spacingAndGlyphs")
+        )
+        self._add('<text class="{}" x="{}" y="{}"{}>{}{}</text>', kind, x, y, told, whole, cut)
 
     def _add(self, form: str, *values: object) -> None:
         self.parts.append(Markup(form).format(*values))  # noqa: S704 - forms are ours, and values are escaped

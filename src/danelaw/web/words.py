@@ -12,6 +12,9 @@ State = Literal["good", "weak", "bad", "unknown", "plain"]
 LONGEST = 600
 """Characters of a stranger's text that a page shows at once."""
 
+MOST_MARKS = 2
+"""Combining marks on one character, as many as any living script has."""
+
 SENDER_NAMES: dict[Sender, str] = {
     "postfix": "Postfix",
     "exim": "Exim",
@@ -83,27 +86,50 @@ ALGORITHMS: dict[str | None, str] = {None: "any", "rsa": "RSA", "ecdsa": "ECDSA"
 
 
 def shown(text: object, limit: int = LONGEST) -> str:
-    """Return text in one line that a page may show: short, and without what is invisible or turns its direction.
+    """Return text in one line that may be shown: short, and without what is invisible or turns its direction.
 
-    It is not escaped: that is for whoever puts it into HTML or SVG.
+    Marks that pile up on one character are spelt out from the third on. It is not escaped: that is for whoever puts it
+    into HTML or SVG.
     """
     words = str(text)
     if len(words) > limit:
         words = words[: max(limit - 1, 0)] + "…"
-    return "".join(c if c == " " or (c.isprintable() and unicodedata.category(c) != "Cf") else _code(c) for c in words)
+    if words.isascii() and words.isprintable():
+        return words
+    found: list[str] = []
+    marks = 0
+    for character in words:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category.startswith("M") else 0
+        plain = character == " " or (character.isprintable() and category != "Cf" and marks <= MOST_MARKS)
+        found.append(character if plain else " " if character in "\t\r\n" else f"\\u{ord(character):04x}")
+    return "".join(found)
 
 
-def _code(character: str) -> str:
-    return " " if character in "\t\r\n" else f"\\u{ord(character):04x}"
+def cells(text: str) -> int:
+    """Return how many cells text takes in a font of equal widths: one a character, two an East Asian or a pictured one.
+
+    (Unicode Standard Annex #11.)
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def short(text: str, limit: int) -> str:
-    """Return text of at most ``limit`` characters, without its middle where it is longer: both ends of a name count."""
+    """Return text of at most ``limit`` cells, without its middle where it is longer: both ends of a name count."""
     words = shown(text, 4 * LONGEST)
-    if len(words) <= limit:
+    if cells(words) <= limit:
         return words
     head = (limit - 1) // 2
-    return f"{words[:head]}…{words[len(words) - (limit - 1 - head) :]}"
+    return f"{_first(words, head)}…{_first(words[::-1], limit - 1 - head)[::-1]}"
+
+
+def _first(text: str, room: int) -> str:
+    """Return as many of the first characters as there is room for."""
+    for number, character in enumerate(text):
+        room -= cells(character)
+        if room < 0:
+            return text[:number]
+    return text
 
 
 def worst(states: Iterable[State]) -> State:

@@ -9,7 +9,7 @@ import pytest
 from danelaw.model import Finding, Report, Target
 from danelaw.web.page import page, sentence, style, style_source
 from danelaw.web.pen import COLOURS
-from danelaw.web.words import headline, short, shown, worst
+from danelaw.web.words import cells, headline, short, shown, worst
 from fakes import reports, web_pages
 
 TAGS = {
@@ -179,6 +179,8 @@ def test_what_is_found_is_a_sentence_with_its_code_as_code() -> None:
     assert sentence("it has no <b>, see `ssl = <yes>`") == "It has no &lt;b&gt;, see <code>ssl = &lt;yes&gt;</code>."
     assert sentence("One ` alone!") == "One ` alone!"
     assert sentence("`code` first") == "<code>code</code> first."
+    assert sentence("mail.example.org is an alias") == "mail.example.org is an alias."
+    assert sentence("danelaw keeps it") == "danelaw keeps it."
     assert sentence("") == "."
 
 
@@ -187,6 +189,10 @@ def test_text_of_strangers_is_short_and_printable() -> None:
     assert shown("x" * 700) == "x" * 599 + "…"
     assert short("a" * 30 + "b" * 30, 11) == "aaaaa…bbbbb"
     assert short("just fits", 9) == "just fits"
+    assert short("長" * 10, 9) == "長長…長長"
+    assert short("長" * 4, 8) == "長" * 4
+    assert cells("a長🙂é") == 6
+    assert shown("a\u0301\u0302b" + "\u0303" * 4) == "a\u0301\u0302b\u0303\u0303\\u0303\\u0303"
 
 
 def test_the_worst_state_counts() -> None:

@@ -120,6 +120,12 @@ def test_what_is_cut_is_whole_in_its_tooltip() -> None:
     assert re.search(r"a+\.b*…[b.c]*\.example\.org:25</text>", drawn)
 
 
+def test_text_of_other_scripts_is_told_how_wide_it_is() -> None:
+    long = reports.report(reports.endpoint(addresses=("長" * 40,)))
+    assert f'textLength="{37 * 10.4 * 0.606:.1f}" lengthAdjust="spacingAndGlyphs"' in picture(long)
+    assert "textLength" not in picture(web_pages.huge())
+
+
 def test_the_style_is_inside_unless_the_page_has_it() -> None:
     assert "<style>" in picture(web_pages.good())
     assert "<style>" not in picture(web_pages.good(), style=False)
