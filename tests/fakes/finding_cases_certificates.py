@@ -121,7 +121,7 @@ CERTIFICATES = (
     Case(
         "name-mismatch",
         "warning",
-        "not for mail.example.org; records of usage 3 do not mind, but senders that go by MTA-STS",
+        "not for this host; records of usage 3 do not mind, but senders that go by MTA-STS",
         lambda: presenting(chain("www.example.net"), "3 1 1"),
         lambda: presenting(chain("*.example.org"), "3 1 1"),
     ),

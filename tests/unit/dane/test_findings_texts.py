@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from danelaw.dane.findings import SEVERITIES, find
-from danelaw.dane.findings.seen import counted, duration, listed, shown
+from danelaw.dane.findings.seen import counted, duration, listed, reached, shown
 from danelaw.model import Discovery, Finding, MxRecord, Report, Target
 from fakes.finding_cases import failing, holding, nothing
 from fakes.reports import (
@@ -213,6 +213,17 @@ def test_mail_gets_through_by_another_host() -> None:
     delivers = dict.fromkeys(whole.delivers, True)
     assert "mail-stops" not in codes(replace(whole, delivers=delivers))
     assert "mail-stops" in codes(whole)
+
+
+def test_a_chain_that_takes_long_to_climb_is_climbed_twice_at_most() -> None:
+    """Whoever presents it also says how many records pin what is in it, at how many addresses."""
+    records = [record(chain("www.example.net"), f"2 {selector} {digest}") for selector in (0, 1) for digest in (1, 2)]
+    whole = report(
+        *(endpoint(host, addresses=MANY, presented=chain("www.example.net"), records=records) for host in (HOST, OTHER))
+    )
+    reached.cache_clear()
+    assert "name-mismatch" in codes(whole)
+    assert reached.cache_info().misses == 2
 
 
 def test_what_strangers_write_is_short_and_printable() -> None:

@@ -96,7 +96,7 @@ SAID: list[tuple[str, Callable[[], Report], str]] = [
     ),
     ("certificate-expires-soon", lambda: presenting(chain(days=1.5, age=89.5), "3 1 1"), "in 36 hours"),
     ("certificate-expires-soon", lambda: presenting(chain(days=20, age=380), "3 1 1"), "in 20 days$"),
-    ("name-mismatch", nameless, "for no DNS name, and not for mail"),
+    ("name-mismatch", nameless, "for no DNS name, and not for this host"),
     (
         "name-mismatch",
         lambda: holding(record(chain(authority="Old"), "2 1 1"), presented=chain("www.example.net")),
@@ -115,7 +115,7 @@ SAID: list[tuple[str, Callable[[], Report], str]] = [
     (
         "name-mismatch",
         lambda: holding(TlsaRecord(2, 1, 7, b""), stale(), presented=chain("www.example.net")),
-        "not for mail.example.org; senders that go by MTA-STS refuse it$",
+        "not for this host; senders that go by MTA-STS refuse it$",
     ),
     ("name-mismatch", lambda: holding(kind="none", presented=chain("www.example.net")), "; senders that go by MTA-STS"),
     (

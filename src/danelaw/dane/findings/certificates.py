@@ -20,6 +20,7 @@ from danelaw.dane.findings.seen import (
     is_mail,
     leaf_out_of_date,
     listed,
+    reached,
     shown,
     with_chain,
     with_outcome,
@@ -71,8 +72,8 @@ def _tolerated(endpoint: EndpointReport, attempts: list[Attempt], what: str) -> 
 def _dates(
     report: Report, endpoint: EndpointReport, chain: Chain, attempts: list[Attempt], *, decides: bool
 ) -> Iterator[Finding]:
-    above = pki.issuers(chain.certificates_der, chain.names) if decides else ()
-    late = [one for one in above if not pki.is_valid_at(one, report.at)]
+    above = reached(chain, None) if decides else frozenset()
+    late = [one for one in chain.certificates_der if one in above and not pki.is_valid_at(one, report.at)]
     leaf_is_late = leaf_out_of_date(chain, report.at)
     if not leaf_is_late and not late:
         yield from _soon(report, endpoint, chain, attempts)
@@ -146,8 +147,8 @@ def _names(
         yield finding("name-mismatch", subject, and_so(text, attempts), remedy)
     elif _wants_its_name(endpoint, fitting) and not name_matches(endpoint.host, chain.names):
         but = f"{fitting} is a name that DANE takes, MTA-STS not" if fitting else _tolerated(endpoint, attempts, "it")
-        text = f"the certificate is for {has}, and not for {endpoint.host}; {but}"
-        yield finding("name-mismatch", subject, text, remedy, "warning")
+        text = f"the certificate is for {has}, and not for this host; {but}"
+        yield finding("name-mismatch", subject, text, "Have it issued for the host too, over the same key.", "warning")
 
 
 def _wants_its_name(endpoint: EndpointReport, fitting: str) -> bool:

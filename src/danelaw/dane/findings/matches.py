@@ -11,11 +11,15 @@ from danelaw.dane.findings.seen import (
     kind_name,
     leaf_out_of_date,
     listed,
+    reached,
     shown,
     with_chain,
 )
-from danelaw.dane.matching import matches, name_matches
+from danelaw.dane.matching import name_matches
 from danelaw.model import Attempt, Chain, EndpointReport, Finding, RecordSpec, RecordVerdict, Report, TlsaRecord
+
+_TOLD = 12
+"""Of how many attempts, and how many records of each, the reasons are told."""
 
 CERTIFICATE_CAUSES = frozenset({"dates", "names", "trust-anchor"})
 
@@ -42,9 +46,15 @@ def _cause(judged: RecordVerdict, endpoint: EndpointReport, chain: Chain, report
         return "trust-anchor" if record.matching_type and record.data not in EMPTY_DIGESTS else "other"
     if record.usage == 3:
         return "other"
-    in_time = matches(record, chain, (), report.at) if record.usage == 2 else not leaf_out_of_date(chain, report.at)
+    if record.usage == 2:
+        pinned = chain.certificates_der[judged.depth]
+        if pinned not in reached(chain, None):
+            return "other"
+        in_time = pinned in reached(chain, report.at)
+    else:
+        in_time = not leaf_out_of_date(chain, report.at)
     if not in_time:
-        return "dates" if matches(record, chain) else "other"
+        return "dates"
     names = endpoint.tlsa.reference_names
     return "names" if names and not any(name_matches(name, chain.names) for name in names) else "other"
 
@@ -105,10 +115,11 @@ def _reasons(attempts: Sequence[Attempt]) -> str:
         for each in attempts
         if each.shaken.chain is not None
     )
+    # A stranger decides how many records and attempts there are; these few tell enough.
     said = listed(
         f"{judged.record.spec} {shown(judged.why, 120)}"
-        for attempt in attempts
-        for judged in attempt.records
+        for attempt in attempts[:_TOLD]
+        for judged in attempt.records[:_TOLD]
         if judged.usable and not judged.matches and judged.why
     )
     return f" ({keys}; {said})" if said else f" ({keys})"

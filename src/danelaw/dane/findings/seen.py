@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 
+from danelaw import pki
 from danelaw.model import (
     MAIL_SENDERS,
     Attempt,
@@ -157,6 +159,15 @@ def accepted(attempt: Attempt) -> bool:
 def leaf_out_of_date(chain: Chain, at: datetime) -> bool:
     """Return whether a leaf has expired or is not valid yet."""
     return not chain.not_before <= at <= chain.not_after
+
+
+@lru_cache(maxsize=128)
+def reached(chain: Chain, at: datetime | None) -> frozenset[bytes]:
+    """Return the CA certificates presented that a leaf chains up to, all valid at an instant, or whenever (None).
+
+    Remembered, since a hostile chain takes long to climb and several findings ask.
+    """
+    return frozenset(pki.issuers(chain.certificates_der, chain.names, at))
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------

@@ -5,9 +5,14 @@ from collections.abc import Iterator, Mapping
 
 from danelaw.dane.findings.codes import finding
 from danelaw.dane.findings.names import SOON, VERY_SOON
+from danelaw.dane.findings.records import MOST_RECORDS
 from danelaw.dane.findings.seen import counted, duration, is_mail, listed, minute, shown, with_chain
 from danelaw.dane.matching import accepts
+from danelaw.dane.tlsa import usable
 from danelaw.model import EndpointReport, Finding, Reading, Report, TlsaRecord
+
+_JUDGED = 6
+"""How many sets of records are held against how many chains."""
 
 LONGEST, SHORTEST = 86400, 300
 """Seconds. A record with a longer TTL is wrong for more than a day where it is wrong; with a shorter one, every sender
@@ -48,12 +53,7 @@ def _differ(report: Report, endpoint: EndpointReport, readings: tuple[Reading, .
     validated = tuple(sorted(endpoint.tlsa.records))
     usual = validated if any(reading.rdatas == validated for reading in readings) else common
     odd = [reading for reading in readings if reading.rdatas != usual]
-    names = endpoint.tlsa.reference_names
-    refuses = any(
-        reading.rdatas and not accepts(reading.rdatas, chain, names, report.at, smtp=is_mail(endpoint))
-        for reading in odd
-        for _, chain in with_chain(endpoint)
-    )
+    refuses = _refuse(report, endpoint, {reading.rdatas for reading in odd})
     said = "; ".join(f"{each.server} serves {_records(each.rdatas)}" for each in odd[:4])
     more = f"; {len(odd) - 4} more differ" if len(odd) > 4 else ""
     result = ", and who asks there does not deliver" if refuses else ""
@@ -64,6 +64,18 @@ def _differ(report: Report, endpoint: EndpointReport, readings: tuple[Reading, .
         "See why the server does not follow its primary: compare the SOA serials, NOTIFY and the right to transfer "
         "(BIND: `rndc retransfer ZONE`). danelaw goes live only when every server serves the new records.",
         "error" if refuses else "warning",
+    )
+
+
+def _refuse(report: Report, endpoint: EndpointReport, rrsets: set[tuple[TlsaRecord, ...]]) -> bool:
+    """Return whether one of the sets refuses what is presented, as far as a stranger may make us look."""
+    chains = list(dict.fromkeys(chain for _, chain in with_chain(endpoint)))[:_JUDGED]
+    names = endpoint.tlsa.reference_names
+    return any(
+        not accepts(rdatas, chain, names, report.at, smtp=is_mail(endpoint))
+        for rdatas in sorted(rrsets)[:_JUDGED]
+        if 0 < len(rdatas) <= 2 * MOST_RECORDS and any(usable(each, smtp=is_mail(endpoint)) for each in rdatas)
+        for chain in chains
     )
 
 
