@@ -86,7 +86,7 @@ VirtualHost "{domain}"
         "LD_LIBRARY_PATH": str(libraries),
     }
     argv = [str(PROSODY / "usr/bin/lua5.4"), str(folder / "prosody.lua"), "--config", str(folder / "prosody.cfg.lua")]
-    with _running([*argv, "-F"], servers, environment):
+    with _running([*argv, "-F"], clients, servers, environment=environment):
         yield ("127.0.0.1", clients), ("127.0.0.1", servers)
 
 
@@ -97,14 +97,15 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(argv: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[Address]:
+def _running(argv: Sequence[str], *ports: int, environment: Mapping[str, str] | None = None) -> Iterator[Address]:
     # Its standard input stays open: openssl s_server ends with it.
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
     ) as server:
         try:
-            _wait(server, port)
-            yield "127.0.0.1", port
+            for port in ports:
+                _wait(server, port)
+            yield "127.0.0.1", ports[0]
         finally:
             server.kill()
 
