@@ -47,7 +47,8 @@ class LookedUp:
     bogus or failed, naming the step; ``ours``: because of this machine (no network, trust anchor, resolver down), not
     of the target. ``ttl`` is in seconds, ``original_ttl`` the largest and ``expires`` the earliest of the RRSIGs over
     the records, 0 and None without any. ``malformed`` counts records whose data is none. ``warnings`` are sentences on
-    how the zones are signed: NSEC3 iterations, outdated algorithms.
+    how the zones are signed: NSEC3 iterations, outdated algorithms. ``texts`` are the strings of each TXT record as
+    one, octets that are not printable and backslashes escaped as in zone files (RFC 1035 section 5.1).
     """
 
     lookup: Lookup
