@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from chains import HOST, NOW, Issued, issue, p256, rsa2048, three
 from danelaw import dane, pki
+from danelaw.errors import InputError
 from danelaw.model import Chain, RecordSpec, RecordVerdict, TlsaRecord
 
 OTHER = "other.example.com"
@@ -310,6 +311,28 @@ def test_an_extension_that_comes_twice_is_no_error() -> None:
         for record in (TlsaRecord(2, 0, 0, der), pin((2, 1, 0), ROOT), pin((1, 1, 1), LEAF)):
             assert not judge(record, found, roots=[ROOT]).matches
         assert dane.verify([TlsaRecord(3, 0, 0, chain[0])], found, [HOST], NOW, smtp=True)[0].matches
+
+
+@pytest.mark.parametrize("certificate", [LEAF, INTERMEDIATE, ROOT])
+def test_a_certificate_with_any_octet_changed_is_judged_without_an_error(certificate: Issued) -> None:
+    """Warnings are errors here, too. The tags that are put in have made `cryptography` raise what nobody expects."""
+    for position, octet in enumerate(certificate.der):
+        for other in {0x03, 0x06, 0x30, octet ^ 1} - {octet}:
+            damaged = certificate.der[:position] + bytes([other]) + certificate.der[position + 1 :]
+            ders = [damaged if each == certificate.der else each for each in LEAF.chain_der]
+            try:
+                chain = pki.chain_from_der(ders)
+            except InputError:
+                assert certificate == LEAF
+                continue
+            for record in (pin((2, 0, 1), ROOT), TlsaRecord(2, 0, 0, damaged), pin((2, 1, 0), ROOT)):
+                # What stands outside of the signature may change: how many bits of its last octet do not count.
+                assert not judge(record, chain).matches or certificate != LEAF or same_signed_part(damaged)
+
+
+def same_signed_part(damaged: bytes) -> bool:
+    found = pki.load(damaged)
+    return found is not None and found.tbs_certificate_bytes == LEAF.certificate.tbs_certificate_bytes
 
 
 def test_many_certificates_with_one_name_cost_a_bounded_number_of_signatures() -> None:

@@ -6,7 +6,6 @@ judges its bytes alone (RFC 7671 section 5.1).
 """
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,12 +17,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from danelaw.errors import InputError
 from danelaw.model import Chain
 from danelaw.pki import der, pem
+from danelaw.pki.keys import quiet
 
 MAX_CERTIFICATES = 100
 CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
 
-UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-"""What `cryptography` raises over the extensions of a certificate that its parser took."""
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What `cryptography` raises over the names and extensions of a certificate that its parser took."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """Stands for a date that a presented certificate does not tell: it is never valid."""
@@ -122,22 +122,22 @@ def spki_of_certificate(certificate_der: bytes) -> bytes:
 
 
 @lru_cache(maxsize=256)
+@quiet()  # a serial number of 0 and its like: nothing that anybody here could act on
 def load(certificate_der: bytes) -> x509.Certificate | None:
     """Return the parsed certificate, or None where the strict parser refuses it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a serial number of 0 and its like: nothing that anybody here could act on
-        try:
-            return x509.load_der_x509_certificate(certificate_der)
-        except (ValueError, x509.InvalidVersion):
-            return None
+    try:
+        return x509.load_der_x509_certificate(certificate_der)
+    except (ValueError, x509.InvalidVersion):
+        return None
 
 
+@quiet()
 def subject_text(certificate_der: bytes) -> str:
     """Return whose a certificate is, for people, short and printable: its subject, or its DNS names without one."""
     certificate = load(certificate_der)
     try:
         text = certificate.subject.rfc4514_string() if certificate is not None else ""
-    except ValueError:
+    except UNREADABLE:
         text = ""
     text = text or ", ".join(f"DNS:{name}" for name in _dns_names(certificate_der))
     shown = text if len(text) <= 120 else f"{text[:117]}…"
@@ -163,6 +163,7 @@ def _algorithm(spki_der: bytes) -> Literal["rsa", "ecdsa", "other"]:
     return "ecdsa" if oid == der.EC else "other"
 
 
+@quiet()
 def _dns_names(leaf_der: bytes) -> tuple[str, ...]:
     """Return the DNS names, lower case; the common name only where there is no DNS-ID (RFC 7672 section 3.2.3)."""
     certificate = load(leaf_der)
@@ -184,7 +185,7 @@ def _dns_names(leaf_der: bytes) -> tuple[str, ...]:
 def _common_names(certificate: x509.Certificate) -> Sequence[str]:
     try:
         found = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    except ValueError:
+    except UNREADABLE:
         return ()
     texts = [attribute.value for attribute in found if isinstance(attribute.value, str)]
     # The last one is the most specific. Spaces show a title, not a DNS name.

@@ -55,7 +55,7 @@ def load_public_key(spki_der: bytes) -> PublicKeyTypes:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what `cryptography` thinks of old kinds of keys from standard error: they are refused in our words."""
+    """Keep what `cryptography` thinks of old keys and odd names from standard error: they are judged in our words."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from danelaw.errors import InputError
 from danelaw.pki.chain import UNREADABLE, load
-from danelaw.pki.keys import load_public_key
+from danelaw.pki.keys import load_public_key, quiet
 
 MAX_SIGNATURES = 100
 """How many a climb verifies: an honest chain has a handful, a hostile one could ask for thousands."""
@@ -128,16 +128,18 @@ def _names_agree(certificate_der: bytes, issuer_der: bytes) -> bool:
 
 
 @lru_cache(maxsize=1024)
+@quiet()
 def _names(certificate_der: bytes) -> tuple[x509.Name, x509.Name] | None:
     """Return issuer and subject, None where they cannot be read."""
     certificate = load(certificate_der)
     try:
         return None if certificate is None else (certificate.issuer, certificate.subject)
-    except ValueError:
+    except UNREADABLE:
         return None
 
 
 @lru_cache(maxsize=1024)
+@quiet()
 def is_issued_by(certificate_der: bytes, issuer_der: bytes) -> bool:
     """Return whether a certificate names the other's subject as issuer and bears its signature."""
     certificate, issuer = load(certificate_der), load(issuer_der)
@@ -147,12 +149,13 @@ def is_issued_by(certificate_der: bytes, issuer_der: bytes) -> bool:
         if is_slow(issuer.public_key()):
             return False
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (*UNREADABLE, InvalidSignature):
         return False
     return True
 
 
 @lru_cache(maxsize=256)
+@quiet()
 def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
     """Return whether a certificate bears a bare key's signature (RFC 7671 section 5.2.3: no names to compare)."""
     certificate = load(certificate_der)
@@ -172,7 +175,7 @@ def is_signed_by(certificate_der: bytes, spki_der: bytes) -> bool:
             key.verify(signature, signed)
         else:
             return False
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, InputError):
+    except (*UNREADABLE, InvalidSignature, InputError):
         return False
     return True
 
@@ -232,6 +235,7 @@ def _within(name: str, bases: Sequence[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
+@quiet()
 def _authority(certificate_der: bytes) -> _Authority:
     certificate = load(certificate_der)
     if certificate is None:
