@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from danelaw import pki
-from danelaw.dane.matching import counting, fits, matches, name_matches, selects
+from danelaw.dane.matching import MOST_IN_FULL, climbed, counting, fits, held, in_full, matches, name_matches, selects
 from danelaw.dane.tlsa import DIGEST_LENGTHS, usable
 from danelaw.model import Chain, RecordVerdict, TlsaRecord
 
@@ -39,13 +39,19 @@ def verify(
     chain may be hostile.
     """
     counted = set(counting(records, smtp=smtp, agility=agility))
+    untried = set(in_full(each for each in records if usable(each, smtp=smtp)))
     asked, roots = tuple(names), tuple(roots_der)
-    return tuple(
-        _verdict(record, _judged(record, chain, asked, now, roots), counts=record in counted)
-        if usable(record, smtp=smtp)
-        else RecordVerdict(record, usable=False, counts=False, matches=False, why=_unusable(record))
-        for record in records
-    )
+    verdicts = []
+    for record in records:
+        if usable(record, smtp=smtp):
+            judged = _UNTRIED if record in untried else _judged(record, chain, asked, now, roots)
+            verdicts.append(_verdict(record, judged, counts=record in counted))
+        else:
+            verdicts.append(RecordVerdict(record, usable=False, counts=False, matches=False, why=_unusable(record)))
+    return tuple(verdicts)
+
+
+_UNTRIED = (False, None, f"not tried: it is beyond the first {MOST_IN_FULL} that hold a CA certificate or key in full")
 
 
 def _verdict(record: TlsaRecord, judged: tuple[bool, int | None, str], *, counts: bool) -> RecordVerdict:
@@ -69,7 +75,7 @@ def _judged(
         return False, depth, _not_up(record, chain, now, roots)
     if record.usage != 1:
         depth = _depth(
-            record, chain, among=pki.climb(chain.leaf_der, _candidates(record, chain, roots), chain.names, now)
+            record, chain, among=climbed(chain.leaf_der, _candidates(record, chain, roots), chain.names, now)
         )
     if names and not fits(chain, names):
         return False, depth, _misfit(chain, names)
@@ -83,8 +89,8 @@ def _depth(record: TlsaRecord, chain: Chain, among: Container[bytes] | None = No
     """
     found = [
         number
-        for number, one in enumerate(chain.certificates_der)
-        if selects(record, one) and (among is None or one in among)
+        for number in held(record, chain.certificates_der)
+        if among is None or chain.certificates_der[number] in among
     ]
     if not found:
         return None
@@ -99,23 +105,35 @@ def _leads_up(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tup
     if record.usage == 2:
         return matches(record, chain, (), now)
     candidates = _candidates(record, chain, roots)
-    reached = pki.climb(chain.leaf_der, candidates, chain.names, now)
+    reached = climbed(chain.leaf_der, candidates, chain.names, now)
     trusted = frozenset(roots)
     if record.usage == 1:  # RFC 7671 section 5.3
         itself = chain.leaf_der in trusted and pki.is_valid_at(chain.leaf_der, now)
         return itself or not trusted.isdisjoint(reached)
     return any(
         certificate_der in trusted
-        or not trusted.isdisjoint(pki.climb(certificate_der, candidates, chain.names, now, below=below))
-        for certificate_der, below in reached.items()
-        if selects(record, certificate_der)
+        or not trusted.isdisjoint(
+            climbed(certificate_der, candidates, chain.names, now, below=reached[certificate_der])
+        )
+        for certificate_der in _pinned(record, chain, roots)
+        if certificate_der in reached
     )
 
 
 def _candidates(record: TlsaRecord, chain: Chain, roots: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Return all that the way up may pass: what is presented, what is trusted, and what a record holds in full."""
-    held = (record.data,) if record.usage in {0, 2} and (record.selector, record.matching_type) == (0, 0) else ()
-    return (*chain.certificates_der[1:], *roots, *held)
+    return (*chain.certificates_der[1:], *roots, *_in_full(record))
+
+
+def _in_full(record: TlsaRecord) -> tuple[bytes, ...]:
+    return (record.data,) if record.usage in {0, 2} and (record.selector, record.matching_type) == (0, 0) else ()
+
+
+def _pinned(record: TlsaRecord, chain: Chain, roots: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return those of the `_candidates` whose data a record holds."""
+    presented = (chain.certificates_der[number] for number in held(record, chain.certificates_der) if number)
+    trusted = (roots[number] for number in held(record, roots))
+    return (*presented, *trusted, *_in_full(record))
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -152,21 +170,21 @@ def _pins_another(record: TlsaRecord, chain: Chain, depth: int | None) -> str:
 def _not_up(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> str:
     """Say of usages 0, 1 and 2 why no valid way leads to what they pin, or on from there to a trusted CA."""
     if now is not None and _leads_up(record, chain, None, roots):
-        return _out_of_date(chain, now, pki.climb(chain.leaf_der, _candidates(record, chain, roots), chain.names))
+        return _out_of_date(chain, now, climbed(chain.leaf_der, _candidates(record, chain, roots), chain.names))
     if record.usage == 1:
         return "the certificate does not chain up to a trusted CA"
     if selects(record, chain.leaf_der):
         return f"pins the service's own certificate, which is for usage {record.usage + 1}"
     candidates = _candidates(record, chain, roots)
-    pinned = next((one for one in candidates if selects(record, one)), None)
+    pinned = next(iter(_pinned(record, chain, roots)), None)
     if pinned is None:
         return _not_presented(record, chain)
     shown = f"{pki.subject_text(pinned)}, which it pins,"
     if not pki.is_ca(pinned):
         return f"{shown} is no CA certificate"
-    if pinned in pki.climb(chain.leaf_der, candidates, chain.names):
+    if pinned in climbed(chain.leaf_der, candidates, chain.names):
         return f"{shown} does not chain up to a trusted CA"
-    if pinned in pki.climb(chain.leaf_der, candidates, signatures_alone=True):
+    if pinned in climbed(chain.leaf_der, candidates, signatures_alone=True):
         return f"a CA certificate on the way to {shown} may not issue this one (RFC 5280 section 6.1)"
     return f"the certificate does not chain up to {shown.removesuffix(',')}"
 
@@ -186,7 +204,7 @@ def _not_presented(record: TlsaRecord, chain: Chain) -> str:
     if record.data in _EMPTY:
         return "the digest of an empty string"
     other = _with_other_selector(record)
-    if any(selects(other, one) for one in chain.certificates_der[1:]):
+    if any(held(other, chain.certificates_der)):
         part = "whole CA certificate" if record.selector else "CA's key"
         return f"holds the digest of the {part}: its selector ought to be {other.selector}"
     if (record.selector, record.matching_type) == (1, 0):

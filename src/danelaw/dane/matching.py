@@ -4,8 +4,9 @@ PKIX trust, which usages 0 and 1 ask for besides, is never judged here: that nee
 nobody has one (RFC 7672 section 3.1.3). What is said of them is only that the record itself matches.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from danelaw import pki
 from danelaw.dane.tlsa import association, select, usable
@@ -14,6 +15,9 @@ from danelaw.model import Chain, TlsaRecord
 
 _STRENGTH = {1: 1, 2: 2}
 """Digests by strength: SHA-256, SHA-512 (RFC 7671 section 9)."""
+
+MOST_IN_FULL = 16
+"""How many CA certificates and keys in full are tried: each asks for signatures, and an honest RRset has one or two."""
 
 
 def matches(record: TlsaRecord, chain: Chain, names: Sequence[str] = (), now: datetime | None = None) -> bool:
@@ -68,9 +72,11 @@ def counting(rdatas: Iterable[TlsaRecord], *, smtp: bool, agility: bool = True) 
     """Return the usable records that a client looks at, in order.
 
     Of one usage and selector only those of the strongest digest present, beside full data (RFC 7671 section 9);
-    without ``agility`` all.
+    without ``agility`` all. Of hundreds of CA certificates in full only the first are looked at (`MOST_IN_FULL`).
     """
-    records = tuple(record for record in rdatas if usable(record, smtp=smtp))
+    known = tuple(record for record in rdatas if usable(record, smtp=smtp))
+    untried = set(in_full(known))
+    records = tuple(record for record in known if record not in untried) if untried else known
     if not agility:
         return records
     strongest: dict[tuple[int, int], int] = {}
@@ -106,14 +112,15 @@ def name_matches(reference: str, presented: Sequence[str]) -> bool:
 
 def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> bool:
     """Return whether the chain leads up to a CA certificate that the record pins (RFC 7671 section 5.2)."""
-    pinned = [one for one in chain.certificates_der[1:] if selects(record, one)]
+    pinned = {chain.certificates_der[number] for number in held(record, chain.certificates_der) if number}
     if not pinned and record.matching_type != 0:
         return False  # the common miss, without a look at any signature
     candidates = chain.certificates_der
     if record.matching_type == 0 and record.selector == 0:
         candidates = (*candidates, record.data)  # RFC 7671 section 5.2.2: the TA may stand in DNS alone
-    issuers = pki.issuers(candidates, chain.names, now)
-    if any(selects(record, certificate_der) for certificate_der in issuers):
+        pinned.add(record.data)
+    issuers = climbed(candidates[0], candidates[1:], chain.names, now)
+    if not pinned.isdisjoint(issuers):
         return True
     if (record.selector, record.matching_type) != (1, 0) or not pki.is_valid_at(chain.leaf_der, now):
         return False
@@ -123,6 +130,47 @@ def _pins_an_issuer(record: TlsaRecord, chain: Chain, now: datetime | None) -> b
         pki.is_signed_by(one, record.data) and not any(pki.is_issued_by(one, each) for each in pinned)
         for one in (chain.leaf_der, *issuers)
     )
+
+
+@lru_cache(maxsize=64)
+def climbed(
+    start_der: bytes,
+    candidates_der: tuple[bytes, ...],
+    names: tuple[str, ...] = (),
+    now: datetime | None = None,
+    *,
+    below: int = 0,
+    signatures_alone: bool = False,
+) -> Mapping[bytes, int]:
+    """Return what `pki.climb` does, remembered: a thousand records may ask the same of one chain."""
+    return pki.climb(start_der, candidates_der, names, now, below=below, signatures_alone=signatures_alone)
+
+
+def held(record: TlsaRecord, certificates_der: tuple[bytes, ...]) -> tuple[int, ...]:
+    """Return the positions of the certificates whose data a record holds (`selects`), whatever its usage."""
+    return _held(certificates_der).get((record.selector, record.matching_type, record.data), ())
+
+
+@lru_cache(maxsize=64)
+def _held(certificates_der: tuple[bytes, ...]) -> Mapping[tuple[int, int, bytes], tuple[int, ...]]:
+    """Return all that records can hold of certificates, with their positions, so that each record is looked up once."""
+    found: dict[tuple[int, int, bytes], tuple[int, ...]] = {}
+    for number, certificate_der in enumerate(certificates_der):
+        for selector in (0, 1):
+            try:
+                selected = select(certificate_der, selector)
+                data = [(selector, matching_type, association(selected, matching_type)) for matching_type in (0, 1, 2)]
+            except (InputError, ValueError):
+                continue  # something presented beside the leaf that is no certificate
+            for key in data:
+                found[key] = (*found.get(key, ()), number)
+    return found
+
+
+def in_full(records: Iterable[TlsaRecord]) -> tuple[TlsaRecord, ...]:
+    """Return the records that hold a whole CA certificate or key, beyond those that are tried."""
+    full = [record for record in records if record.usage in {0, 2} and record.matching_type == 0]
+    return tuple(dict.fromkeys(full))[MOST_IN_FULL:]
 
 
 def selects(record: TlsaRecord, certificate_der: bytes) -> bool:

@@ -2,9 +2,24 @@
 
 import pytest
 
-from chains import HOST, Issued, issue, rsa2048, three
-from danelaw.dane.sender import Wishes
-from danelaw.model import FailureKind, Handshake, Lookup, Outcome, Sender, Shaken, Target, TlsaRecord
+from chains import HOST, NOW, Issued, issue, rsa2048, three
+from danelaw import dane, pki
+from danelaw.dane.matching import MOST_IN_FULL, held, selects
+from danelaw.dane.sender import Wishes, advance
+from danelaw.dane.tlsa import association, select
+from danelaw.errors import InputError
+from danelaw.model import (
+    Answer,
+    FailureKind,
+    Handshake,
+    Lookup,
+    Outcome,
+    Question,
+    Sender,
+    Shaken,
+    Target,
+    TlsaRecord,
+)
 from fakes.small_internet import SmallInternet, mail_domain, record
 
 DOMAIN, ADDRESS, OWNER = "example.org", "192.0.2.1", "_25._tcp.mail.example.org"
@@ -189,3 +204,64 @@ def test_a_srv_target_listed_twice_is_looked_at_once(ecdsa: Issued) -> None:
     internet.host(HOST, ADDRESS).tlsa("_993._tcp.mail.example.org", record(ecdsa, "3 1 1"))
     report = internet.serve(ADDRESS, ecdsa, port=993).check(Target(DOMAIN, None, "imaps", "imaps"))
     assert [(each.name, each.preference) for each in report.endpoints] == [("mail.example.org:993", 10)]
+
+
+# --- hostile sizes ---------------------------------------------------------------------------------------------------
+
+
+def full_key(number: int) -> TlsaRecord:
+    return TlsaRecord(2, 1, 0, public_key(number))
+
+
+def public_key(number: int) -> bytes:
+    """Return an Ed25519 key's SPKI (RFC 8410 section 4); nearly any 32 octets are a key."""
+    return bytes.fromhex("302a300506032b6570032100") + number.to_bytes(32, "big")
+
+
+def test_of_hundreds_of_ca_keys_in_full_the_first_are_tried() -> None:
+    leaf, _, root = three()
+    chain = pki.chain_from_der(leaf.chain_der)
+    good = TlsaRecord(2, 1, 0, chain_key(root))
+    many = [full_key(number) for number in range(2, 300)]
+    before = dane.verify([*many[: MOST_IN_FULL - 1], good, *many], chain, [HOST], NOW, smtp=True)
+    assert [each.record for each in before if each.matches] == [good]
+    beyond = dane.verify([*many[:MOST_IN_FULL], good, *many], chain, [HOST], NOW, smtp=True)
+    assert not any(each.matches or (each.counts and "not tried" in each.why) for each in beyond)
+    assert sum("not tried" in each.why for each in beyond) == len(beyond) - 2 * MOST_IN_FULL
+    assert not dane.accepts([*many, good], chain, [HOST], NOW)
+    # What pins the leaf, or by a digest, costs nothing and is not bounded.
+    digests = [record(leaf, "3 1 0"), *many, record(leaf, "2 1 1")]
+    assert [each.record for each in dane.verify(digests, chain, [HOST], NOW, smtp=True) if each.matches] == [
+        digests[0],
+        digests[-1],
+    ]
+
+
+def chain_key(issued: Issued) -> bytes:
+    return pki.spki_of_certificate(issued.der)
+
+
+def test_each_certificate_presented_is_known_by_what_a_record_can_hold_of_it() -> None:
+    leaf, _, root = three()
+    ders = (*leaf.chain_der, root.der, b"no certificate")
+    for position, der in enumerate(ders):
+        for selector in (0, 1):
+            for matching_type in (0, 1, 2):
+                try:
+                    data = association(select(der, selector), matching_type)
+                except InputError:
+                    assert (der, selector) == (b"no certificate", 1)
+                    continue
+                one = TlsaRecord(2, selector, matching_type, data)
+                assert held(one, ders) == tuple(number for number, each in enumerate(ders) if selects(one, each))
+                assert position in held(one, ders)
+    assert held(TlsaRecord(2, 2, 1, bytes(32)), ders) == held(TlsaRecord(2, 1, 1, bytes(32)), ders) == ()
+
+
+def test_a_check_takes_five_rounds(ecdsa: Issued) -> None:
+    internet, rounds, known = mail_domain(ecdsa), 0, dict[Question, Answer]()
+    while isinstance(asked := advance(Target(DOMAIN), known, NOW), frozenset):
+        rounds += 1
+        known |= {question: internet.answer(question) for question in asked}
+    # MX; addresses; TLSA; a handshake for any certificate, and every name server; one for each other kind
+    assert (rounds, asked.status) == (5, 0)
