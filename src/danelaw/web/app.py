@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -26,7 +27,7 @@ from starlette.types import ASGIApp
 
 from danelaw.check.document import document
 from danelaw.check.targets import PROTOCOLS, parse_target
-from danelaw.errors import InputError
+from danelaw.errors import InputError, Refused
 from danelaw.model import Report, Target
 from danelaw.web.guard import Guard
 from danelaw.web.jobs import RETRY, Full, Job, Jobs, Result
@@ -38,6 +39,9 @@ Json = dict[str, Any]
 
 MOST_BODY = 4096
 """Bytes of a form."""
+
+MOST_RESULT = 8 << 20
+"""Characters of a page and a document together; those of an ordinary domain take 100 KiB."""
 
 MOST_TEXT = 300
 """Characters of a target."""
@@ -63,10 +67,15 @@ class Refusal(Exception):
 
 
 def result_of(report: Report, job_id: str) -> Result:
-    """Return what is kept of a report: its page with the links of the service, and its document."""
-    link = f"/r/{job_id}"
-    html = page(report, link=link, home="/", again=again_of(report.target))
-    return Result.of(html, json.dumps(document(report), indent=1) + "\n", report.status)
+    """Return what is kept of a report: its page with the links of the service, and its document.
+
+    Raises `Refused` where they are larger than anybody wants to be sent.
+    """
+    html = page(report, link=f"/r/{job_id}", home="/", again=again_of(report.target))
+    told = json.dumps(document(report), indent=1) + "\n"
+    if len(html) + len(told) > MOST_RESULT:
+        raise Refused(f"the result is larger than {MOST_RESULT >> 20} MiB; danelaw check has no such limit")
+    return Result.of(html, told, report.status)
 
 
 def again_of(target: Target) -> dict[str, str]:
@@ -106,6 +115,7 @@ class Site:
         if self.managed is not None:
             routes += [Route("/managed", self.show_managed), Route("/api/v1/managed", self.tell_managed)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: self._plain_error, Refusal: self._refuse})
+        app.router.redirect_slashes = False  # it would lead to whatever host the request names
         return Guard(app, self.metrics)
 
     async def home(self, request: Request) -> Response:
@@ -197,7 +207,7 @@ class Site:
         """
         peer = request.client.host if request.client else ""
         forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "via"))
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+        host = re.sub(r":[0-9]+$", "", request.headers.get("host", ""))
         if peer not in LOOPBACK or forwarded or not (host == "localhost" or host.strip("[]") in LOOPBACK):
             raise Refusal(403, "request", "what is managed is shown on this machine only, at its loopback address")
         assert self.managed is not None  # noqa: S101 - there is no such route otherwise

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from danelaw.web.app import MOST_BODY, Site, result_of
 from danelaw.web.jobs import Jobs, Limits
 from danelaw.web.limits import Buckets, Networks
 from danelaw.web.metrics import Metrics
-from fakes import web_pages
+from fakes import reports, web_pages
 from fakes.asgi import Answered, ask
 from fakes.checks import FakeCheck
 
@@ -314,7 +315,7 @@ def test_nothing_depends_on_the_host_that_a_request_names() -> None:
 
 def test_what_is_not_there_is_a_page_with_the_field() -> None:
     async def story(site: Visited) -> None:
-        for path in ("/none", "/r/none", "/r/../etc/passwd", "/managed"):
+        for path in ("/none", "/r/none", "/r/../etc/passwd", "/managed", "/check/", "/healthz/", "/r/none/"):
             answered = await site.ask(path)
             assert answered.status == 404
             assert 'action="/check"' in answered.text
@@ -412,7 +413,7 @@ STATE: dict[str, Any] = {
 
 def test_what_is_managed_is_shown_on_this_machine() -> None:
     async def story(site: Visited) -> None:
-        for host in ("127.0.0.1:8053", "localhost:8053", "[::1]:8053", "localhost"):
+        for host in ("127.0.0.1:8053", "localhost:8053", "[::1]:8053", "localhost", "[::1]"):
             shown = await site.ask("/managed", client="127.0.0.1", headers={"host": host})
             assert shown.status == 200, host
             for text in ("&lt;b&gt;example.org", "the reload failed", "remove them", "post_challenge", "a remark"):
@@ -465,6 +466,12 @@ def test_health_and_metrics() -> None:
         assert (await site.ask("/healthz")).status == 503
 
     visit(story, FakeCheck(web_pages.mismatching()))
+
+
+def test_a_result_beyond_measure_is_refused() -> None:
+    fed = replace(web_pages.good(), beside=(reports.looked_up("x", "TXT", texts=("x" * 9_000_000,)),))
+    with pytest.raises(Refused, match="larger than 8 MiB"):
+        result_of(fed, "abc")
 
 
 @pytest.mark.parametrize("name", ["huge", "hostile"])

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from danelaw.check.answers import Answers, unasked
 from danelaw.errors import Refused
-from danelaw.model import Answer, Question, Target
-from danelaw.web.examining import Examining
+from danelaw.model import Answer, LookedUp, Lookup, Question, Target, TlsaRecord
+from danelaw.web.examining import Examining, Frugal, weight
+from fakes import reports
 from fakes.running_clock import RunningClock
 
 
@@ -106,6 +108,41 @@ def test_who_still_uses_the_old_one_finishes_with_it() -> None:
         assert outsides.open == {2}
 
     assert play(story, fresh=0.0).made == 2
+
+
+class Chatty:
+    """An outside whose every answer is long."""
+
+    async def answer(self, question: Question) -> Answer:
+        assert isinstance(question, Lookup)
+        return replace(reports.looked_up(question.name, question.rrtype), texts=("x" * 4000,))
+
+
+def test_a_check_that_has_heard_enough_asks_no_more() -> None:
+    async def heard() -> list[Answer]:
+        frugal = Frugal(Chatty(), most=10_000)
+        return [await frugal.answer(Lookup(f"{n}.example.org", "TXT")) for n in range(5)]
+
+    answers = asyncio.run(heard())
+    assert [isinstance(each, LookedUp) and each.ours for each in answers] == [False, False, False, True, True]
+    last = answers[-1]
+    assert isinstance(last, LookedUp)
+    assert last.why == "the answers to this check were longer than 10000 octets before"
+
+
+@pytest.mark.parametrize(
+    ("answer", "least"),
+    [
+        (reports.shaken(presented=reports.chain()), 1000),
+        (reports.shaken(failure="timeout"), 1),
+        (reports.looked_up("x", "TXT", texts=("x" * 3000,)), 3000),
+        (reports.looked_up("x", "TLSA", tlsa=(TlsaRecord(3, 1, 0, b"x" * 3000),)), 3000),
+        (reports.policy("x" * 3000), 3000),
+        (reports.servers("x.", [TlsaRecord(3, 1, 0, b"x" * 3000)]), 6000),
+    ],
+)
+def test_every_answer_has_its_weight(answer: Answer, least: int) -> None:
+    assert least <= weight(answer) <= 2 * least + 2000
 
 
 def test_a_machine_that_cannot_look_says_so_and_is_asked_again() -> None:
