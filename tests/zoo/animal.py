@@ -29,6 +29,7 @@ Manners = Literal[
     "deaf",  # nothing listens
     "by-name",  # presents its chain to those who ask for its name, and to others somebody else's
     "postfix",  # the world's own Postfix
+    "web",  # no mail server: HTTPS, with the domain's MTA-STS policy
 ]
 
 EMPTY = hashlib.sha256(b"").digest()
@@ -89,7 +90,7 @@ class Animal:
     (further lines of its zone file) stands for the domain. ``home`` is where the domain itself stands. ``expected`` is
     the verdict of each sender on the domain, the worst of its endpoints, and ``status`` the exit status of
     `danelaw check`. ``codes`` are the codes of all errors and warnings among its findings,
-    in one line.
+    in one line. ``policy`` is its MTA-STS policy, "" where there is no server for one.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Animal:
     home: Home = "zoo"
     lines: tuple[str, ...] = ()
     codes: str = ""
+    policy: str = ""
 
     @property
     def domain(self) -> str:

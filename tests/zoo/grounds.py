@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chains import Issued
-from world import ServiceName, World, layout
+from world import Authority, ServiceName, World, layout
+from world.server import write
 from zoo.animal import Animal, Host, Pin
 from zoo.cast import Cast
 from zoo.nameservers import NameServers
@@ -64,6 +66,23 @@ def _enclose(number: int, animal: Animal, postfix: Issued) -> Enclosure:
     return enclosure
 
 
+def web_root(world: World) -> Path:
+    """Return the file with the root certificate of the zoo's web servers, PEM."""
+    return world.folder / "zoo-web-root.pem"
+
+
+def _policies(enclosures: Sequence[Enclosure], world: World) -> Iterator[tuple[str, Presented]]:
+    """Give every animal with an MTA-STS policy a web server."""
+    authority = Authority("A root that browsers trust")
+    write(web_root(world), authority.root_pem)
+    for number, enclosure in enumerate(enclosures):
+        if animal := enclosure.animal if enclosure.animal.policy else None:
+            name, address = f"mta-sts.{animal.domain}", f"127.26.{number}.200"
+            enclosure.lines.append(f"{name}. A {address}")
+            page = animal.policy.replace("{}", animal.domain)
+            yield address, Presented(name, "web", [authority.issue([name]).combined_pem], page)
+
+
 def _absolute(line: str) -> str:
     """Give the names in a line of an animal their final dots."""
     name, rdtype, data = line.split(" ", 2)
@@ -88,7 +107,7 @@ def of_postfix(world: World) -> Issued:
 def opened(world: World, animals: Sequence[Animal]) -> Iterator[list[Enclosure]]:
     """Open the zoo inside a world that is up; yield where everybody is."""
     enclosures = enclose(animals, of_postfix(world))
-    servers: dict[str, Presented] = {}
+    servers = dict(_policies(enclosures, world))
     for enclosure in enclosures:
         for host in enclosure.animal.hosts:
             servers.update(_presented(enclosure, host))

@@ -9,6 +9,7 @@ from danelaw.model import Report, ResolverSpec, Target
 from danelaw.run.system import SystemClock
 from world import World
 from zoo.animal import Animal
+from zoo.grounds import web_root
 
 AT_ONCE = 8
 """Checks at one time."""
@@ -23,7 +24,7 @@ async def _check(world: World, animals: Sequence[Animal]) -> Mapping[str, Report
     clock = SystemClock()
     room = asyncio.Semaphore(AT_ONCE)
     resolver = ResolverSpec(trust_anchor=str(world.root_ds), root_hints=str(world.root_hints))
-    async with Outside(clock, resolver, timeout=10.0) as outside:
+    async with Outside(clock, resolver, timeout=10.0, roots=str(web_root(world))) as outside:
 
         async def one(animal: Animal) -> Report:
             async with room:

@@ -9,6 +9,13 @@ _EE = Pin(3, 1, 1)
 _TA = Pin(2, 1, 1)
 
 
+_STS = ('_mta-sts.{} TXT "v=STSv1; id=1;"',)
+
+
+def _policy(host: str) -> str:
+    return f"version: STSv1\r\nmode: enforce\r\nmx: {host}\r\nmax_age: 604800\r\n"
+
+
 def _good(name: str, says: str, *pins: Pin, server: Server = _PROPER, codes: str = "") -> Animal:
     """Return an animal with one host at one address that everybody delivers to."""
     return Animal(name, says, _AUTHENTICATED, 0, (Host(pins=pins, servers=(server,)),), codes=codes)
@@ -213,5 +220,40 @@ RIGHT: tuple[Animal, ...] = (
         (),
         mx=(),
         lines=("{} CNAME ee-key.zoo",),
+    ),
+    Animal(
+        "mta-sts",
+        "an MTA-STS policy that agrees, and TLSRPT",
+        _AUTHENTICATED,
+        0,
+        lines=(*_STS, '_smtp._tls.{} TXT "v=TLSRPTv1; rua=mailto:tls@{}"'),
+        policy=_policy("mail.{}"),
+    ),
+    Animal(
+        "mta-sts-elsewhere",
+        "an MTA-STS policy that lists another host",
+        _AUTHENTICATED,
+        0,
+        lines=_STS,
+        policy=_policy("mx.elsewhere.example"),
+        codes="mta-sts-host-not-listed",
+    ),
+    Animal(
+        "mta-sts-silent",
+        "an MTA-STS record, and no policy behind it",
+        _AUTHENTICATED,
+        0,
+        lines=_STS,
+        codes="mta-sts-unreadable",
+    ),
+    Animal(
+        "mta-sts-misnamed",
+        "`3 1 1`, an MTA-STS policy, and a certificate that is somebody else's",
+        _AUTHENTICATED,
+        0,
+        (Host(pins=(Pin(3, 1, 1, "misnamed"),), servers=(Server((("misnamed", "intermediate", "root"),)),)),),
+        lines=_STS,
+        policy=_policy("mail.{}"),
+        codes="mta-sts-certificate name-mismatch",
     ),
 )

@@ -1,4 +1,7 @@
-"""Mail servers with manners: one thread listens for all of them, and each connection has a thread of its own."""
+"""Servers with manners, of mail all but a few.
+
+One thread listens for all of them, and each connection has a thread of its own.
+"""
 
 import selectors
 import socket
@@ -25,15 +28,16 @@ FLOOD = 7.0
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What one address presents: keys with chains, PEM, in one file each."""
+    """What one address presents: keys with chains, PEM, in one file each; ``page`` is what a web server shows."""
 
     host: str
     manners: Manners
     combined_pems: Sequence[bytes]
+    page: str = ""
 
 
 class MailServers:
-    """Servers at port 25, by address. A context manager; what listens is in the namespaces of the entering thread."""
+    """Servers at port 25 (and 443), by address. A context manager, in the namespaces of the entering thread."""
 
     def __init__(self, presented: Mapping[str, Presented]) -> None:
         self._presented = presented
@@ -49,7 +53,7 @@ class MailServers:
             if one.manners in {"deaf", "postfix"}:
                 continue
             self._contexts[address] = _context(one)
-            listener = socket.create_server((address, 25), backlog=64)
+            listener = socket.create_server((address, 443 if one.manners == "web" else 25), backlog=64)
             self._selector.register(listener, selectors.EVENT_READ, address)
         self._selector.register(self._over, selectors.EVENT_READ, None)
         self._listener.start()
@@ -221,6 +225,17 @@ def _slow(talk: _Talk) -> None:
     _proper(talk)
 
 
+def _web(talk: _Talk) -> None:
+    with talk.context.wrap_socket(talk.stream, server_side=True) as stream, stream.makefile("rb") as lines:
+        while lines.readline(1000).strip():
+            pass
+        body = talk.server.page.encode()
+        head = (
+            f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        stream.sendall(head.encode() + body)
+
+
 def _long_line(talk: _Talk) -> None:
     talk.say(f"220 {'x' * 65536}")
     if _answer(talk.stream, starttls=True):
@@ -249,5 +264,6 @@ _TALKS: Mapping[Manners, Callable[[_Talk], None]] = {
     "slow": _slow,
     "long-line": _long_line,
     "silent": _silent,
+    "web": _web,
     "floods": _floods,
 }
