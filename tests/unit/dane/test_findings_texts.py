@@ -6,8 +6,8 @@ import pytest
 
 from danelaw.dane.findings import SEVERITIES, find
 from danelaw.dane.findings.seen import counted, duration, listed, reached, shown
-from danelaw.model import Discovery, Finding, MxRecord, Report, Target
-from fakes.finding_cases import failing, holding, nothing
+from danelaw.model import Chain, Discovery, Finding, MxRecord, Report, Target
+from fakes.finding_cases import EMPTY, failing, holding, nothing
 from fakes.reports import (
     AT,
     DOMAIN,
@@ -115,6 +115,19 @@ def test_both_records_of_what_is_live_are_offered() -> None:
         assert f"`_25._tcp.{HOST}. IN TLSA 3 1 1 {chain(label=label).spki_sha256}`" in found.remedy
 
 
+def imaps(spec: str, presented: Chain) -> Report:
+    """Return a service of clients with one record of what it presents."""
+    place = endpoint(
+        port=993,
+        protocol="imaps",
+        preference=None,
+        senders=("client",),
+        presented=presented,
+        tlsa=tlsa_state(HOST, [record(presented, spec)], port=993, reference_names=(HOST,)),
+    )
+    return report(place, senders=("client",))
+
+
 @pytest.mark.parametrize(
     ("whole", "expected"),
     [
@@ -129,6 +142,13 @@ def test_both_records_of_what_is_live_are_offered() -> None:
             lambda: holding(stale(), record(chain(authority="Old"), "2 1 1")),
             {"mail-stops", "mismatch", "ta-not-presented"},
         ),
+        (lambda: holding(stale(), kind="insecure"), {"tlsa-insecure"}),
+        (lambda: holding(record(chain()), stale("3 0 1"), stale(), kind="insecure"), {"tlsa-insecure"}),
+        (lambda: holding(record(chain(authority="Old"), "2 0 0")), {"mail-stops", "mismatch"}),
+        (lambda: holding(replace(EMPTY, usage=2)), {"mail-stops", "mismatch", "empty-digest"}),
+        (lambda: imaps("1 1 1", chain(days=-3, age=40)), {"mail-stops", "certificate-expired"}),
+        (lambda: imaps("1 1 1", chain("www.example.net")), {"mail-stops", "name-mismatch"}),
+        (lambda: imaps("1 1 1", chain()), {"mail-stops", "mismatch"}),  # nothing is trusted here
         (lambda: failing("no-starttls"), {"mail-stops", "no-starttls"}),
         (lambda: failing("refused"), {"connection-refused"}),
         (lambda: failing("timeout"), {"own-port-25-blocked"}),

@@ -31,7 +31,7 @@ def causes(endpoint: EndpointReport, attempt: Attempt, chain: Chain, report: Rep
     say them; ``weaker``: one matches that a stronger digest sets aside; ``other``: the records pin something else.
     """
     judged = [each for each in attempt.records if each.usable]
-    if endpoint.tlsa.kind != "usable" or not judged or accepted(attempt):
+    if endpoint.tlsa.kind != "usable" or accepted(attempt):
         return frozenset()
     if any(each.matches for each in judged):
         return frozenset({"weaker"})
@@ -154,7 +154,7 @@ def stale(report: Report) -> Iterator[Finding]:
     """Say which records match nothing: of a combination that is stale, or of a further key beside the one in use."""
     for endpoint in report.endpoints:
         presented = [attempt for attempt, _ in with_chain(endpoint)]
-        if endpoint.tlsa.kind != "usable" or not presented or not all(map(accepted, presented)):
+        if endpoint.tlsa.kind != "usable" or not all(map(accepted, presented)):
             continue
         matched: dict[TlsaRecord, bool] = {}
         for attempt in presented:
