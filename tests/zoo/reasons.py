@@ -144,9 +144,7 @@ REASONS: tuple[Reason, ...] = (
         "smtp-dane-verify",
     ),
     *_why("ends without a verdict where a CA is pinned and the leaf comes alone.", ("incomplete-chain",), "danetool"),
-    *_why(
-        "crashes where more certificates are presented than it has room for.", ("long-chain", "huge-chain"), "danetool"
-    ),
+    *_why("crashes where more than some thirty certificates are presented.", ("long-chain", "huge-chain"), "danetool"),
     # --- servers ------------------------------------------------------------------------------------------------------
     *_why("GnuTLS takes larger chains than OpenSSL does, which stops at 100 KiB.", ("huge-chain",), "Exim"),
     *_why("GnuTLS still speaks TLS 1.0 and 1.1.", ("old-tls",), "Exim", "danetool"),
