@@ -5,12 +5,12 @@ no record is usable, which names a certificate below a pinned CA may bear, wheth
 stronger one (RFC 7671 section 9), and whether the dates of a pinned certificate matter.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from danelaw.dane.evidence import verify
-from danelaw.model import Attempt, Chain, Outcome, RecordVerdict, Sender, Shaken, TlsaState
+from danelaw.model import Attempt, Chain, Outcome, RecordVerdict, Sender, Shaken, TlsaRecord, TlsaState
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def judge(situation: Situation, address: str, shaken: Shaken) -> Attempt:
         algorithm = chain.algorithm
     if shaken.failure == "not-offered":
         return Attempt(address, algorithm, shaken)
-    records = () if chain is None else _verify(situation, chain, situation.tlsa.reference_names)
+    records = () if chain is None else _verify(situation, situation.tlsa.records, chain, situation.tlsa.reference_names)
     outcomes = {sender: _outcome(situation, sender, shaken, records) for sender in situation.senders}
     return Attempt(address, algorithm, shaken, records, outcomes)
 
@@ -121,13 +121,15 @@ def _accepts(situation: Situation, sender: Sender, chain: Chain, records: tuple[
     profile = PROFILES[sender]
     if profile.dates and not chain.not_before <= situation.now <= chain.not_after:
         return False
+    good = [each.record for each in records if each.matches and (each.counts or not profile.agility)]
     names = situation.tlsa.reference_names
-    if not profile.next_hop_names and len(names) > 1 and any(each.record.usage in {0, 2} for each in records):
-        records = _verify(situation, chain, names[:1])
-    return any(each.usable and each.matches and (each.counts or not profile.agility) for each in records)
+    if not profile.next_hop_names and len(names) > 1:
+        # What matches with one name matches with all: only what does is judged again.
+        return any(each.matches for each in _verify(situation, good, chain, names[:1]))
+    return bool(good)
 
 
-def _verify(situation: Situation, chain: Chain, names: tuple[str, ...]) -> tuple[RecordVerdict, ...]:
-    return verify(
-        situation.tlsa.records, chain, names, situation.now, smtp=situation.smtp, roots_der=situation.roots_der
-    )
+def _verify(
+    situation: Situation, records: Sequence[TlsaRecord], chain: Chain, names: tuple[str, ...]
+) -> tuple[RecordVerdict, ...]:
+    return verify(records, chain, names, situation.now, smtp=situation.smtp, roots_der=situation.roots_der)
