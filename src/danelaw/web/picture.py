@@ -107,7 +107,7 @@ def _band(pen: Pen, band: Band, columns: Columns, top: int, width: int) -> int:
     frame = len(pen.parts)
     y = top + HEAD
     pen.header(Point(BAND, top), width - BAND, band)
-    left = _Group(columns.addresses, band.found, [_address_height(each) for each in band.addresses])
+    left = _Group(columns.addresses, band.found, [_address_height(each) for each in band.addresses] or [RECORD])
     middle = _Group(columns.chains, "Presented", [_chain_height(each) for each in band.chains] or [RECORD])
     right = _Group(columns.records, "TLSA records", [RECORD] * (1 + len(band.records)))
     groups = (left, middle, right)
@@ -119,8 +119,10 @@ def _band(pen: Pen, band: Band, columns: Columns, top: int, width: int) -> int:
     _edges(pen, band, columns, groups)
     for group in groups:
         pen.heading(group.x, group.top, group.width, group.heading)
-    for address, at in zip(band.addresses, left.tops, strict=True):
+    for address, at in zip(band.addresses, left.tops, strict=False):
         _draw_address(pen, left, at, address)
+    if not band.addresses:
+        pen.place(left.x, left.tops[0], left.width, RECORD, Place("unknown", "none"))
     for chain, at in zip(band.chains, middle.tops, strict=False):
         _draw_chain(pen, middle, at, chain)
     if not band.chains:
@@ -177,7 +179,7 @@ def _certificate_y(top: int, row: int) -> int:
 def _edges(pen: Pen, band: Band, columns: Columns, groups: tuple[_Group, _Group, _Group]) -> None:
     """Draw what is presented where, and what pins what: through the gaps beside, through the margins below."""
     left, middle, right = groups
-    for address, at in zip(band.addresses, left.tops, strict=True):
+    for address, at in zip(band.addresses, left.tops, strict=False):
         for row, presents in enumerate(address.presents):
             if presents.chain is not None:
                 start = Point(left.x + left.width if columns.beside else left.x, _presents_y(at, row))

@@ -98,6 +98,14 @@ def test_a_kind_that_is_not_offered_is_left_out_and_an_address_that_nobody_tried
     assert [[row.label for row in address.presents] for address in band.addresses] == [["ECDSA"], ["not tried"]]
 
 
+def test_a_host_without_addresses_has_none() -> None:
+    report = reports.report(reports.endpoint(addresses=(), handshakes=[], why="mail.example.org has no address"))
+    drawn = picture(report)
+    assert ">none</text>" in drawn
+    assert ">nothing</text>" in drawn
+    assert ">none</text>" not in picture(web_pages.good())
+
+
 def test_too_much_is_left_out_and_said() -> None:
     addresses = tuple(f"192.0.2.{n}" for n in range(MOST_ADDRESSES + 3))
     chains = [reports.chain(label=str(n)) for n in range(MOST_CHAINS + 1)]
