@@ -9,7 +9,7 @@ import pytest
 from danelaw.dane.findings import find
 from danelaw.model import Chain, Discovery, Report, Shaken, Target, TlsaRecord, TlsaState
 from danelaw.pki.chain import NEVER
-from fakes.finding_cases import CLIENT, OWNER, answered, holding, nothing
+from fakes.finding_cases import CLIENT, EMPTY, OWNER, UNKNOWN, answered, holding, nothing
 from fakes.finding_cases_certificates import (
     asked,
     below_a_late_ca,
@@ -151,6 +151,12 @@ SAID: list[tuple[str, Callable[[], Report], str]] = [
         ),
         "; 192.0.2.25 presents what the records pin$",
     ),
+    (
+        "stale-stronger-record",
+        lambda: holding(record(chain()), stale("3 1 2"), record(chain(authority="Old"), "2 0 1"), UNKNOWN),
+        "^the 3 1 2 record pins something else, and sets aside the 3 1 1 record that matches",
+    ),
+    ("mismatch", lambda: holding(stale(), UNKNOWN), r"\(ECDSA key \w{16}…; 3 1 1 pins another key\)"),
     ("address-bogus", host_bogus, "so clients take the host for unreachable$"),
     ("signature-expires-soon", two_ending, "signatures over .* MX and mail.example.org A end, the first on"),
     ("next-key-published", lambda: holding(record(chain()), stale(), stale(label="b")), "there are 2 more of 3 1 1"),
@@ -175,6 +181,12 @@ REMEDIES: list[tuple[str, Callable[[], Report], str]] = [
     ("mta-sts-not-enforced", lambda: sts(policy_text("testing")), "^Nothing seen here speaks against"),
     ("mta-sts-not-enforced", lambda: sts(policy_text("testing", HOST)), "^$"),
     ("certificate-not-yet-valid", lambda: presenting(chain(age=-2), "2 1 1"), "clocks"),
+    ("mismatch", lambda: holding(stale()), "^Put back the certificate"),
+    (
+        "mismatch-at-address",
+        lambda: holding(record(chain()), handshakes=[shaken(V4, chain()), shaken(V6, chain(label="b"))]),
+        "^Deploy the same certificate at every address",
+    ),
     ("certificate-expired", lambda: presenting(chain(days=-3, age=40), "2 1 1"), "^Renew it over the same key"),
     ("certificate-expired", lambda: presenting(below_a_late_ca(), "2 1 1"), "below a CA certificate that is in date"),
     ("next-key-published", lambda: holding(record(chain()), stale(), stale(label="b")), "^Remove those of keys"),
@@ -198,6 +210,10 @@ def test_it_advises(code: str, whole: Callable[[], Report], says: str) -> None:
 )
 def test_what_was_not_learnt_is_not_judged(whole: Callable[[], Report]) -> None:
     assert not [each for each in find(whole()) if each.code.startswith(("mta-sts", "tlsrpt", "policy"))]
+
+
+def test_the_digest_of_nothing_is_no_next_key_s() -> None:
+    assert {each.code for each in find(holding(record(chain()), EMPTY))} == {"protected", "empty-digest"}
 
 
 def test_a_policy_without_hosts_to_agree_with_is_not_praised() -> None:
