@@ -342,12 +342,29 @@ def test_an_rrset_is_judged_as_openssl_does(data: st.DataObject) -> None:
     if ours == accepted:
         return
     explained = [explanation(each, setting, accepted=accepted) for each in verdicts if each.matches is not accepted]
-    assert any(explained) or completes(records, accepted=accepted), (records, setting)
+    assert (
+        any(explained)
+        or completes(records, accepted=accepted)
+        or takes_it_from_the_store(records, setting, accepted=accepted)
+    ), (records, setting)
 
 
 def completes(records: Sequence[TlsaRecord], *, accepted: bool) -> bool:
     """OpenSSL lets a certificate that one record holds in full complete the way of another record; we do not."""
     return accepted and len(records) > 1 and any(each.spec in {(0, 0, 0), (2, 0, 0)} for each in records)
+
+
+def takes_it_from_the_store(records: Sequence[TlsaRecord], setting: Setting, *, accepted: bool) -> bool:
+    """With records of usages 0 and 1 OpenSSL takes a trusted CA from its store, and usage 2 matches nothing there.
+
+    Without them it accepts.
+    """
+    others = [each for each in records if each.usage not in {0, 1}]
+    return (
+        not accepted
+        and len(others) < len(records)
+        and judge(others, setting.presented, [HOST], NOW, setting.roots).error == 0
+    )
 
 
 # --- each explanation, by an example --------------------------------------------------------------------------------
@@ -396,6 +413,20 @@ def test_openssl_uses_what_one_record_holds_for_another() -> None:
     assert not any(each.matches for each in ours)  # 0 0 0 lacks trust, and 2 0 1 the certificate between
     assert judge(records, ders, [HOST], NOW, [root.der]).error == 0
     assert completes(records, accepted=True)
+
+
+def test_openssl_matches_no_trusted_ca_by_usage_2_where_there_is_a_record_of_usage_0_or_1() -> None:
+    root, stranger = made(Look(0, ca=True), "Root", None), made(Look(1, ca=True), "Stranger", None)
+    leaf = made(Look(2, ca=False, names=(HOST,)), HOST, root)
+    pinned, beside = (
+        TlsaRecord(usage, 0, 1, hashlib.sha256(one.der).digest()) for usage, one in ((2, root), (1, stranger))
+    )
+    ders = [leaf.der, root.der]
+    ours = dane.verify([pinned, beside], pki.chain_from_der(ders), [HOST], NOW, smtp=False, roots_der=[root.der])
+    assert [each.matches for each in ours] == [True, False]
+    assert judge([pinned, beside], ders, [HOST], NOW, [root.der]).error != 0
+    assert judge([pinned, beside], ders, [HOST], NOW, [stranger.der]).error == 0
+    assert judge([pinned], ders, [HOST], NOW, [root.der]).error == 0
 
 
 def test_openssl_wants_two_labels_behind_a_wildcard() -> None:
