@@ -29,6 +29,21 @@ MOST_CERTIFICATES = 6
 MOST_RECORDS = 12
 
 
+FOUND: dict[Security, str] = {
+    "secure": "addresses secure",
+    "insecure": "addresses insecure",
+    "bogus": "addresses bogus",
+    "indeterminate": "addresses unknown",
+}
+
+NOT_ASKED: dict[Security, str] = {
+    "secure": "not asked: no address",
+    "insecure": "not asked: addresses insecure",
+    "bogus": "not asked: addresses bogus",
+    "indeterminate": "not asked: addresses unknown",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One sign with its text: a step of DNSSEC, or a line inside a box. ``note`` is the smaller text below it."""
@@ -177,7 +192,7 @@ def _band(endpoint: EndpointReport) -> Band:
         host=endpoint.name,
         state=outcomes_state(endpoint.outcomes.values()),
         verdict=endpoint_words(endpoint),
-        found=Place(_security(endpoint.security), f"addresses {endpoint.security}{preference}"),
+        found=Place(_security(endpoint.security), f"{FOUND[endpoint.security]}{preference}"),
         tlsa=_tlsa(endpoint),
         addresses=tuple(_address(address, endpoint, positions) for address in addresses[:MOST_ADDRESSES]),
         chains=tuple(_chain(met.letters[leaf], met.chains[leaf][0], endpoint) for leaf in positions),
@@ -197,7 +212,7 @@ def _tlsa(endpoint: EndpointReport) -> Place:
         "none": ("weak", "no records"),
         "insecure": ("weak", f"{records}, insecure"),
         "error": ("unknown" if ours else "bad", "the look-up fails"),
-        "not-asked": ("plain", "nobody asks: addresses insecure"),
+        "not-asked": ("plain", NOT_ASKED[endpoint.security]),
     }
     state, words = places[tlsa.kind]
     return Place(state, tlsa.owner, words)

@@ -195,10 +195,8 @@ def headline(report: Report) -> str:
     if not refusing:
         return f"Not every sender that obeys DANE delivers to {name}."
     everybody = len(refusing) == len(MAIL_SENDERS)
-    who = listed([SENDER_NAMES[sender] for sender in refusing])
+    who = "Senders that obey DANE" if everybody else listed([SENDER_NAMES[sender] for sender in refusing])
+    verb = "does not deliver" if len(refusing) == 1 else "do not deliver"
     if all(report.delivers.get(sender) for sender in refusing):
-        whom = "every sender that obeys DANE" if everybody else who
-        return f"A host of {name} refuses {whom}, but mail gets through by another."
-    if everybody:
-        return f"No sender that obeys DANE delivers to {name}."
-    return f"{who} {'does' if len(refusing) == 1 else 'do'} not deliver to {name}."
+        return f"{who} {verb} to every host of {name}, but mail gets through by another."
+    return f"No sender that obeys DANE delivers to {name}." if everybody else f"{who} {verb} to {name}."

@@ -163,9 +163,11 @@ def test_headlines() -> None:
     two = replace(one, outcomes={**one.outcomes, "mox": "deferred"})
     assert headline(two) == "Exim and mox do not deliver to example.org."
     other = replace(two, delivers={"exim": True, "mox": True})
-    assert headline(other) == "A host of example.org refuses Exim and mox, but mail gets through by another."
+    assert headline(other) == (
+        "Exim and mox do not deliver to every host of example.org, but mail gets through by another."
+    )
     every = replace(bad, delivers=dict.fromkeys(bad.delivers, True))
-    assert headline(every).startswith("A host of example.org refuses every sender that obeys DANE, but mail gets")
+    assert headline(every).startswith("Senders that obey DANE do not deliver to every host of example.org, but")
     client = replace(bad, outcomes={"client": "deferred"}, target=Target("www.example.org", 443, "https"))
     assert headline(client) == "Clients that obey DANE refuse www.example.org:443."
 

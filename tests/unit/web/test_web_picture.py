@@ -70,7 +70,7 @@ def test_what_dns_says_decides_the_signs() -> None:
     none = scene(web_pages.without_dane())
     assert [(band.tlsa.state, band.tlsa.note) for band in none.bands] == [
         ("weak", "no records"),
-        ("plain", "nobody asks: addresses insecure"),
+        ("plain", "not asked: addresses insecure"),
     ]
     assert [band.found.state for band in none.bands] == ["good", "weak"]
 
