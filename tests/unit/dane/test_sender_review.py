@@ -113,6 +113,16 @@ def test_without_mx_the_secure_end_of_an_alias_and_the_domain_are_names() -> Non
     assert dict(report.outcomes) == every("authenticated") | {"exim": "deferred"}
 
 
+def test_without_srv_records_clients_go_on_without_dane(ecdsa: Issued, stranger: Issued) -> None:
+    target = Target(DOMAIN, None, "xmpp-server", "xmpp-server")
+    internet = SmallInternet().host(DOMAIN, ADDRESS).tlsa("_5269._tcp.example.org", record(ecdsa, "3 1 1"))
+    for issued in (ecdsa, stranger):
+        report = internet.serve(ADDRESS, issued, port=5269).check(target)
+        assert (report.discovery.kind, dict(report.outcomes)) == ("implicit", {"client": "opportunistic"})
+    internet.srv("_xmpp-server._tcp.example.org", (0, 0, 5269, DOMAIN))
+    assert dict(internet.check(target).outcomes) == {"client": "deferred"}
+
+
 # --- whose fault it is -----------------------------------------------------------------------------------------------
 
 

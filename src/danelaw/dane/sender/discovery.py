@@ -107,4 +107,5 @@ def _without_srv(target: Target, found: LookedUp, asking: Asking) -> Found | Non
     if address.rcode == "NXDOMAIN":
         return Found(Discovery("missing", found), senders_of_mail=False)
     places = (Place(target.name, port, target.protocol),)
-    return Found(Discovery("implicit", found), places, next_hops=(target.name,), senders_of_mail=False)
+    # RFC 7673 section 3.1: where no SRV records exist clients go on without DANE.
+    return Found(Discovery("implicit", found), places, secure=False, next_hops=(target.name,), senders_of_mail=False)
