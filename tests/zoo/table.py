@@ -28,12 +28,12 @@ lets a real Postfix and a real Exim send a message to it, and asks five tools th
 page, and fails where danelaw's verdict is not the one expected, and where somebody disagrees without a reason given
 below. The tests do the same and compare this page with what they found.
 
-danelaw says for each sender what becomes of mail, and the exit status of `danelaw check`. The others' words are summed
-up: **accepts**, the server is authenticated by DANE; **refuses**, it is not and should be; **no DANE**, there is
-nothing to authenticate it by; **no answer**, nothing was learnt; **crashes**; **either**, by chance; a dash, it could
-not be asked. They are held against what danelaw says of Postfix, and those of Exim against what it says of Exim:
-*authenticated* is accepts, *deferred* refuses, *encrypted* and *opportunistic* no DANE, *unknown* no answer. A number
-is that of the reason why the two differ.
+danelaw says what becomes of mail by Postfix, Exim, mox and Exchange, and the exit status of `danelaw check`. The
+others' words are summed up: **accepts**, the server is authenticated by DANE; **refuses**, it is not and should be;
+**no DANE**, there is nothing to authenticate it by; **no answer**, nothing was learnt; **crashes**; **either**, by
+chance; a dash, it could not be asked. They are held against what danelaw says of Postfix, and those of Exim against
+what it says of Exim: *authenticated* is accepts, *deferred* refuses, *encrypted* and *opportunistic* no DANE, *unknown*
+no answer. A number is that of the reason why the two differ.
 
 - {Postfix}, with `smtp_tls_security_level = dane`, has a message to deliver; its log says what became of it.
 - {Exim} (Debian's, with GnuTLS; danelaw's Exim has OpenSSL), with `hosts_try_dane`, likewise.
@@ -48,16 +48,14 @@ Of several hosts, addresses or kinds of certificate the worst word counts.
 
 
 def verdict(report: Report) -> str:
-    """Return the verdicts of the four senders, those who agree together, the most of them first."""
+    """Return what most senders do, and who does something else."""
     if not report.outcomes:
         return "takes no mail"
     by_outcome: dict[str, list[str]] = {}
     for sender, name in _SENDERS.items():
         by_outcome.setdefault(report.outcomes[sender], []).append(name)
-    if len(by_outcome) == 1:
-        return next(iter(by_outcome))
-    groups = sorted(by_outcome.items(), key=lambda group: -len(group[1]))
-    return "; ".join(f"{outcome} ({', '.join(names)})" for outcome, names in groups)
+    first, *others = sorted(by_outcome, key=lambda outcome: -len(by_outcome[outcome]))
+    return "; ".join([first, *(f"{', '.join(by_outcome[other])}: {other}" for other in others)])
 
 
 def _sentences(reasons: Sequence[Reason]) -> Mapping[str, int]:
@@ -105,14 +103,14 @@ def terminal(zoo: Zoo, reasons: Sequence[Reason], *, colour: bool) -> str:
     """Return the table for a terminal of 160 columns; what differs from danelaw stands out."""
     widths = [max(len(tool), 12) for tool in TOOLS]
     titles = " ".join(f"{tool:{width}}" for tool, width in zip(TOOLS, widths, strict=True))
-    lines = [f"{'animal':22} {'danelaw':44} {'':1} {titles}".rstrip()]
+    lines = [f"{'animal':22} {'danelaw':40} {'':1} {titles}".rstrip()]
     for animal in zoo.animals:
         report = zoo.reports[animal.name]
         cells = []
         for tool, width in zip(TOOLS, widths, strict=True):
             cell = f"{word(zoo, animal, tool, reasons):{width}}"
             cells.append(f"\x1b[33m{cell}\x1b[0m" if colour and zoo.differs(animal, tool) else cell)
-        lines.append(f"{animal.name:22} {verdict(report):44} {report.status} {' '.join(cells)}".rstrip())
+        lines.append(f"{animal.name:22} {verdict(report):40} {report.status} {' '.join(cells)}".rstrip())
     lines.append("")
     lines += [f"{number:2} {says}" for says, number in _sentences(reasons).items()]
     return "\n".join([*lines, ""])
