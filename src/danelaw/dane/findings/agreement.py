@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from danelaw.dane.findings.certificates import self_issued
 from danelaw.dane.findings.codes import finding
 from danelaw.dane.findings.seen import (
+    BEFORE_TLS,
     at_addresses,
     beside,
     day,
@@ -126,6 +127,8 @@ def _judged(report: Report, policy: StsPolicy) -> Iterator[Finding]:
                 "same key.",
                 severity,
             )
+        # What fails there has its own finding; but who goes by the policy does not deliver (RFC 8461 section 4.2).
+        wrong = wrong or any(_without_tls(each) for each in endpoint.attempts)
     if policy.mode == "testing":
         yield finding(
             "mta-sts-not-enforced",
@@ -139,6 +142,11 @@ def _judged(report: Report, policy: StsPolicy) -> Iterator[Finding]:
             domain,
             f"the MTA-STS policy says mode: enforce, and lists {listed(each.host for each in report.endpoints)}",
         )
+
+
+def _without_tls(attempt: Attempt) -> bool:
+    failure = attempt.shaken.failure
+    return failure is not None and failure not in BEFORE_TLS and failure != "not-offered"
 
 
 def _refused(report: Report, endpoint: EndpointReport) -> dict[str, list[Attempt]]:

@@ -38,7 +38,7 @@ def unusable(report: Report) -> Iterator[Finding]:
                 _REPLACE,
             )
         if state.kind == "unusable":
-            yield _none_usable(endpoint, smtp=smtp)
+            yield _none_usable(report, endpoint, smtp=smtp)
         for code, told, is_so in _REASONS:
             records = [each for each in state.records if not usable(each, smtp=smtp) and is_so(each)]
             if records:
@@ -98,7 +98,7 @@ _REASONS: tuple[tuple[str, Callable[[TlsaRecord], str], Callable[[TlsaRecord], b
 )
 
 
-def _none_usable(endpoint: EndpointReport, *, smtp: bool) -> Finding:
+def _none_usable(report: Report, endpoint: EndpointReport, *, smtp: bool) -> Finding:
     number = len(endpoint.tlsa.records) + (endpoint.tlsa.found.malformed if endpoint.tlsa.found else 0)
     every = "its only TLSA record cannot be used" if number == 1 else f"none of its {number} TLSA records can be used"
     if not smtp:
@@ -109,7 +109,13 @@ def _none_usable(endpoint: EndpointReport, *, smtp: bool) -> Finding:
             _REPLACE,
             "warning",
         )
-    result = effect(endpoint.attempts) or "Exim does not deliver here"
+    result = effect(endpoint.attempts)
+    discovery = report.discovery
+    if discovery.kind == "listed" and discovery.found is not None and discovery.found.security == "insecure":
+        # RFC 7672 section 2.2.1: the others do not look for records behind an insecure MX
+        text = f"{every}: Postfix insists on TLS and authenticates nobody{f', and {result}' if result else ''}"
+        return finding("all-unusable", endpoint.name, text, _REPLACE, "error" if result else "warning")
+    result = result or "Exim does not deliver here"
     return finding(
         "all-unusable",
         endpoint.name,
