@@ -1,5 +1,8 @@
 """Random chains and records: `dane.verify` and OpenSSL say the same, but for what is explained here by name.
 
+The examples are the same each time: a disagreement that nobody has met yet is for whoever looks for one (without
+``derandomize``, with more ``max_examples``; the last search had 10,000), not for whoever changed something else.
+
 OpenSSL judges by the functions that s_client and Postfix call (`fakes.openssl_dane`). At the end s_client itself says
 of some chains what those functions say.
 """
@@ -305,7 +308,7 @@ def self_issued(der: bytes) -> bool:
         return True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_each_record_is_judged_as_openssl_does(data: st.DataObject) -> None:
     setting = data.draw(settings_of_a_chain())
@@ -325,7 +328,7 @@ def test_each_record_is_judged_as_openssl_does(data: st.DataObject) -> None:
             assert why, f"{record.spec} {verdict} {judged} of {setting!r}"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.data())
 def test_an_rrset_is_judged_as_openssl_does(data: st.DataObject) -> None:
     setting = data.draw(settings_of_a_chain())
