@@ -9,7 +9,7 @@ import pytest
 from danelaw.dane.findings import find
 from danelaw.model import Chain, Discovery, Report, Shaken, Target, TlsaRecord, TlsaState
 from danelaw.pki.chain import NEVER
-from fakes.finding_cases import CLIENT, EMPTY, OWNER, UNKNOWN, answered, holding, nothing
+from fakes.finding_cases import CLIENT, EMPTY, OWNER, UNKNOWN, answered, holding, nothing, one_server
 from fakes.finding_cases_certificates import (
     asked,
     below_a_late_ca,
@@ -210,6 +210,56 @@ def test_it_advises(code: str, whole: Callable[[], Report], says: str) -> None:
 )
 def test_what_was_not_learnt_is_not_judged(whole: Callable[[], Report]) -> None:
     assert not [each for each in find(whole()) if each.code.startswith(("mta-sts", "tlsrpt", "policy"))]
+
+
+@pytest.mark.parametrize(
+    "unknown", [TlsaRecord(4, 1, 1, bytes(32)), TlsaRecord(3, 2, 1, bytes(32)), TlsaRecord(3, 1, 3, b"")]
+)
+def test_each_parameter_can_be_unknown_and_that_alone_is_said(unknown: TlsaRecord) -> None:
+    assert {each.code for each in find(holding(record(chain()), unknown))} == {"protected", "unusable-parameters"}
+
+
+ABSENT: list[tuple[str, Callable[[], Report]]] = [
+    ("wildcard-tlsa", lambda: one_server(wildcard=True, rdatas=())),  # a wildcard of another type: nothing is published
+    ("signature-expired", lambda: one_server(rrsig_expires=AT - DAY, rdatas=())),
+    ("signature-expired", lambda: one_server(rrsig_expires=AT)),
+    ("servers-not-asked", lambda: answered(problem="left over")),  # servers did answer
+    ("server-silent", answered),
+]
+
+
+@pytest.mark.parametrize(("code", "whole"), ABSENT)
+def test_what_does_not_matter_is_not_said(code: str, whole: Callable[[], Report]) -> None:
+    assert code not in {each.code for each in find(whole())}
+
+
+def test_a_signature_that_ends_soon_everywhere_is_said_once() -> None:
+    state = one_server(rrsig_expires=AT + DAY / 2).endpoints[0].tlsa
+    assert state.found is not None
+    for expires, several in ((AT + DAY / 2, 1), (AT + 5 * DAY, 1), (None, 1)):
+        whole = holding(tlsa=replace(state, found=replace(state.found, expires=expires)))
+        assert len([each for each in find(whole) if each.code == "signature-expires-soon"]) == several
+    (found,) = (each for each in find(one_server(rrsig_expires=AT + 1.5 * DAY)) if each.severity == "note")
+    assert found.code == "signature-expires-soon"
+
+
+def test_of_many_odd_servers_some_are_named() -> None:
+    mine = record(chain())
+    odd = [reading(f"192.0.2.{number}", OWNER, [mine, stale(label=f"{number}")]) for number in range(6)]
+    (found,) = (
+        each for each in find(answered(*odd, reading("192.0.2.99", OWNER, [mine]))) if each.code == "servers-differ"
+    )
+    assert "192.0.2.3 serves" in found.text
+    assert "; 2 more differ; the others serve" in found.text
+
+
+def test_what_a_server_said_is_quoted_where_there_is_something() -> None:
+    def text(**more: str) -> str:
+        whole = report(endpoint(handshakes=[shaken(V4, None, "greylisted", **more)]))  # type: ignore[arg-type]
+        return next(each.text for each in find(whole) if each.code == "greylisting-banner")
+
+    assert text(banner="450 later").endswith(' ("450 later")')
+    assert text(banner="", detail="192.0.2.25: 450").endswith(" (192.0.2.25: 450)")
 
 
 def test_the_digest_of_nothing_is_no_next_key_s() -> None:
