@@ -278,7 +278,7 @@ def endpoint(
     *,
     protocol: AppProtocol = "smtp",
     preference: int | None = 10,
-    addresses: tuple[str, ...] = ADDRESSES,
+    addresses: tuple[str, ...] | None = None,
     presented: Chain | None = None,
     records: Iterable[TlsaRecord] | None = None,
     kind: TlsaKind | None = None,
@@ -292,8 +292,13 @@ def endpoint(
     secure_mx: bool = True,
     why: str = "",
 ) -> EndpointReport:
-    """Return an endpoint: at each address the same chain, and `3 1 1` of it in DNS, unless something is said."""
+    """Return an endpoint: at each address the same chain, and `3 1 1` of it in DNS, unless something is said.
+
+    Its addresses are those of the ``handshakes`` where these are said.
+    """
     shown = presented or chain(host)
+    if addresses is None:
+        addresses = tuple(dict.fromkeys(each.handshake.address for each in handshakes or ())) or ADDRESSES
     if tlsa is None:
         wanted = [record(shown)] if records is None and kind in {None, "usable"} else (records or ())
         tlsa = tlsa_state(host, wanted, kind=kind, port=port)
