@@ -31,12 +31,14 @@ from fakes.reports import (
     SERVERS,
     TCP_EXISTS,
     V4,
+    V6,
     chain,
     endpoint,
     looked_up,
     mx,
     record,
     report,
+    shaken,
     stale,
     tlsa_state,
 )
@@ -138,6 +140,15 @@ HOSTS = (
         "note",
         "^1 more host.*mx33",
         lambda: report(endpoint(), discovery=Discovery("listed", mx(HOST), ("mx33.example.org",))),
+    ),
+    Case(
+        "addresses-left-out",
+        "note",
+        "^of 3 addresses 2 were looked at, and not 192.0.2.99",
+        lambda: report(
+            endpoint(addresses=(V4, V6, "192.0.2.99"), handshakes=[shaken(V4, chain()), shaken(V6, chain())])
+        ),
+        lambda: report(endpoint(addresses=(V4, V6, "192.0.2.99"), handshakes=())),
     ),
     Case(
         "dane-on-some-hosts",

@@ -220,9 +220,11 @@ def test_an_asked_for_ttl_that_is_served_is_not_said() -> None:
 
 
 def test_port_25_is_blocked_for_all_or_not_at_all() -> None:
-    blocked = report(*(endpoint(host, handshakes=[shaken(V4, None, "timeout")]) for host in (HOST, OTHER)))
+    blocked = report(
+        *(endpoint(host, addresses=(V4,), handshakes=[shaken(V4, None, "timeout")]) for host in (HOST, OTHER))
+    )
     assert codes(blocked) == {"own-port-25-blocked"}
-    one = report(endpoint(handshakes=[shaken(V4, None, "timeout")]), endpoint(OTHER))
+    one = report(endpoint(addresses=(V4,), handshakes=[shaken(V4, None, "timeout")]), endpoint(OTHER))
     assert codes(one) == {"connection-timeout"}
     refused = failing("refused")
     assert "own-port-25-blocked" not in codes(refused)

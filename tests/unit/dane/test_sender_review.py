@@ -216,6 +216,22 @@ def test_a_srv_target_listed_twice_is_looked_at_once(ecdsa: Issued) -> None:
     assert [(each.name, each.preference) for each in report.endpoints] == [("mail.example.org:993", 10)]
 
 
+@pytest.mark.parametrize(
+    ("four", "six", "looked_at"), [(30, 30, (8, 8)), (30, 3, (13, 3)), (2, 30, (2, 14)), (1, 1, (1, 1))]
+)
+def test_of_many_addresses_some_of_each_family_are_looked_at(
+    ecdsa: Issued, four: int, six: int, looked_at: tuple[int, int]
+) -> None:
+    addresses = [f"192.0.2.{number}" for number in range(four)] + [
+        f"2001:db8::{number:x}" for number in range(1, six + 1)
+    ]
+    report = mail_domain(ecdsa).host(HOST, *addresses).check(DOMAIN)
+    seen = {each.address for each in report.endpoints[0].attempts}
+    assert (len([each for each in seen if ":" not in each]), len([each for each in seen if ":" in each])) == looked_at
+    assert len(report.endpoints[0].addresses) == four + six
+    assert ("addresses-left-out" in {each.code for each in report.findings}) == (four + six > sum(looked_at))
+
+
 # --- hostile sizes ---------------------------------------------------------------------------------------------------
 
 

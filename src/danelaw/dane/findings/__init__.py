@@ -34,6 +34,7 @@ _LOOKS: tuple[Callable[[Report], Iterable[Finding]], ...] = (
     discovery.kinds_of_discovery,
     discovery.mx_records,
     discovery.hosts,
+    discovery.addresses_left_out,
     discovery.together,
     names.addresses,
     names.tlsa_lookups,

@@ -35,6 +35,7 @@ _TABLE = (
     Code("mx-is-alias", _W, "RFC 5321 section 5.1", "an MX host is an alias"),
     Code("host-without-address", ("error", "warning"), "RFC 5321 section 5.1", "a host without an address"),
     Code("hosts-left-out", _N, "", "more hosts than are looked at"),
+    Code("addresses-left-out", _N, "", "more addresses of a host than are looked at"),
     Code("dane-on-some-hosts", _E, "RFC 7672 section 2.2.1", "some hosts are protected and others are not"),
     Code("same-key-everywhere", _N, "RFC 7672 section 2.2.3", "all hosts present the same key"),
     Code("mail-stops", _E, "RFC 7672 section 2.2", "some sender gets mail through by none of the hosts"),

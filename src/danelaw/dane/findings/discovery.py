@@ -144,6 +144,20 @@ def hosts(report: Report) -> Iterator[Finding]:
             )
 
 
+def addresses_left_out(report: Report) -> Iterator[Finding]:
+    """Say of each host which of its addresses nobody looked at."""
+    for endpoint in report.endpoints:
+        seen = {attempt.address for attempt in endpoint.attempts}
+        left_out = [address for address in endpoint.addresses if address not in seen]
+        if seen and left_out:
+            yield finding(
+                "addresses-left-out",
+                endpoint.name,
+                f"of {len(endpoint.addresses)} addresses {len(seen)} were looked at, and not {listed(left_out)}",
+                "See that the others present the same; publish fewer.",
+            )
+
+
 def together(report: Report) -> Iterator[Finding]:
     """Say what the hosts show together."""
     endpoints, subject = report.endpoints, str(report.target)

@@ -16,7 +16,7 @@ def meet(place: Place, state: HostState, asking: Asking, origin: str) -> list[tu
     """Return what the handshakes at each address brought, as far as their answers are known."""
     return [
         (address, shaken)
-        for address in state.addresses[:MAX_ADDRESSES]
+        for address in _looked_at(state.addresses)
         for shaken in _shake(place, state.server_name or place.host, address, asking, origin) or ()
     ]
 
@@ -47,6 +47,14 @@ def report(place: Place, state: HostState, situation: Situation, met: list[tuple
         outcomes=outcomes,
         why=state.why,
     )
+
+
+def _looked_at(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return as many addresses as are looked at, of both families where there are both."""
+    four = [each for each in addresses if ":" not in each]
+    six = [each for each in addresses if ":" in each]
+    kept = four[: max(MAX_ADDRESSES // 2, MAX_ADDRESSES - len(six))]
+    return (*kept, *six[: MAX_ADDRESSES - len(kept)])
 
 
 def _shake(place: Place, base: str, address: str, asking: Asking, origin: str) -> list[Shaken] | None:
