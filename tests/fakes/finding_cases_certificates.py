@@ -7,12 +7,13 @@ from chains import (
     issue,
     p256,
 )
-from danelaw import pki
+from danelaw import dane, pki
 from danelaw.model import (
     Chain,
     EndpointReport,
     LookedUp,
     Report,
+    Target,
 )
 from fakes.finding_cases import (
     Case,
@@ -42,6 +43,7 @@ from fakes.reports import (
     report,
     shaken,
 )
+from fakes.small_internet import SmallInternet
 
 
 def presenting(mine: Chain, *specs: str, **more: Any) -> Report:
@@ -299,9 +301,24 @@ OWN = (
         lambda: sts(problem="no network", ours=True),
         lambda: sts(problem="status 404"),
     ),
+    Case(
+        "own-no-roots",
+        "warning",
+        "^the TLSA records of mail.example.org:443 count where a trusted CA",
+        lambda: web("1 1 1"),
+        lambda: web("3 1 1"),
+    ),
     Case("own-forbidden", "warning", "192.0.2.25", lambda: failing("forbidden"), lambda: failing("refused")),
     Case("own-not-asked", "warning", "192.0.2.25", lambda: failing("not-asked"), lambda: failing("timeout")),
 )
+
+
+def web(spec: str) -> Report:
+    """Return a check of a web server with one TLSA record, by a machine that knows no trusted CA."""
+    issued = issue(HOST)
+    pinned = dane.tlsa_record(dane.parse_spec(spec), pki.chain_from_der(issued.chain_der))
+    internet = SmallInternet().host(HOST, V4).tlsa(f"_443._tcp.{HOST}", pinned).serve(V4, issued, port=443)
+    return internet.check(Target(HOST, 443, "https"))
 
 
 def no_way(address: str) -> Report:

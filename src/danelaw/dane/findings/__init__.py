@@ -55,6 +55,7 @@ _LOOKS: tuple[Callable[[Report], Iterable[Finding]], ...] = (
     agreement.mta_sts,
     agreement.tls_reporting,
     own.blindness,
+    own.roots,
     own.failures,
 )
 

@@ -131,6 +131,7 @@ _TABLE = (
     Code("own-port-25-blocked", _W, "", "this machine may not reach port 25, as it seems"),
     Code("own-lookup-failed", _W, "", "this machine's own look-ups fail"),
     Code("own-fetch-failed", _W, "", "this machine could not fetch the MTA-STS policy"),
+    Code("own-no-roots", _W, "RFC 6698 section 2.1.1", "this machine knows no trusted CAs, which the records need"),
     Code("own-forbidden", _W, "", "an address that this check may not connect to"),
     Code("own-not-asked", _W, "", "the check ended before it came to an address"),
 )

@@ -13,6 +13,7 @@ from danelaw.dane.findings.seen import (
     listed,
     reached,
     shown,
+    wants_roots,
     with_chain,
 )
 from danelaw.dane.matching import name_matches
@@ -31,7 +32,7 @@ def causes(endpoint: EndpointReport, attempt: Attempt, chain: Chain, report: Rep
     say them; ``weaker``: one matches that a stronger digest sets aside; ``other``: the records pin something else.
     """
     judged = [each for each in attempt.records if each.usable]
-    if endpoint.tlsa.kind != "usable" or accepted(attempt):
+    if endpoint.tlsa.kind != "usable" or accepted(attempt) or wants_roots(endpoint, attempt):
         return frozenset()
     if any(each.matches for each in judged):
         return frozenset({"weaker"})

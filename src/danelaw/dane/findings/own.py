@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from danelaw.dane.findings.codes import finding
-from danelaw.dane.findings.seen import all_lookups, listed, port_25_is_blocked, shown
+from danelaw.dane.findings.seen import all_lookups, listed, port_25_is_blocked, shown, wants_roots
 from danelaw.model import Finding, Report
 
 
@@ -58,6 +58,19 @@ def blindness(report: Report) -> Iterator[Finding]:
             subject,
             f"{listed(late)}: the check had to end before everything there was asked",
             "Check again, or the hosts one by one as HOST:25.",
+        )
+
+
+def roots(report: Report) -> Iterator[Finding]:
+    """Say where records of usages 0 and 1 cannot be judged, since this machine knows no trusted CA."""
+    wanting = [each.name for each in report.endpoints if any(wants_roots(each, attempt) for attempt in each.attempts)]
+    if wanting:
+        yield finding(
+            "own-no-roots",
+            str(report.target),
+            f"the TLSA records of {listed(wanting)} count where a trusted CA stands behind them, and this machine has "
+            "no list of trusted CAs",
+            "Install the system's CA certificates (Debian: ca-certificates).",
         )
 
 

@@ -199,6 +199,15 @@ def beside(report: Report, name: str, rrtype: str) -> LookedUp | None:
     return next(found, None)
 
 
+def wants_roots(endpoint: EndpointReport, attempt: Attempt) -> bool:
+    """Return whether it cannot be told of a chain if the records fit, since this machine knows no trusted CA."""
+    return (
+        endpoint.tlsa.kind == "usable"
+        and attempt.shaken.chain is not None
+        and attempt.outcomes.get("client") == "unknown"
+    )
+
+
 def protects(endpoint: EndpointReport) -> bool:
     """Return whether secure TLSA records stand for an endpoint."""
     return endpoint.tlsa.kind in {"usable", "unusable"}
