@@ -94,7 +94,7 @@ def test_a_kind_that_is_not_offered_is_left_out_and_an_address_that_nobody_tried
         reports.shaken(reports.V4, reports.chain()),
         reports.shaken(reports.V4, None, "not-offered", algorithm="rsa"),
     ]
-    (band,) = scene(reports.report(reports.endpoint(handshakes=shaken))).bands
+    (band,) = scene(reports.report(reports.endpoint(addresses=reports.ADDRESSES, handshakes=shaken))).bands
     assert [[row.label for row in address.presents] for address in band.addresses] == [["ECDSA"], ["not tried"]]
 
 
