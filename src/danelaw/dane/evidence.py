@@ -71,6 +71,8 @@ def _judged(
         return True, depth, ""
     if record.usage in {0, 1} and not roots:
         return False, depth, f"usage {record.usage} needs a trusted CA, and no trusted CAs were given"
+    if record.usage != 1 and depth is None and record.matching_type and not _pinned(record, chain, roots):
+        return False, None, _not_presented(record, chain)  # the common miss, without a climb
     if not _leads_up(record, chain, now, roots):
         return False, depth, _not_up(record, chain, now, roots)
     if record.usage != 1:
