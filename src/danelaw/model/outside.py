@@ -85,7 +85,8 @@ class Authorities:
 class Handshake:
     """One TLS handshake at one address, asking for one kind of certificate (None: any).
 
-    ``host`` is the TLSA base domain, sent as SNI (RFC 7671 section 10.2), or the address itself where there is no name.
+    ``host`` is sent as SNI: the TLSA base domain (RFC 7671 section 10.2), without secure records the host's own name,
+    or the address itself where there is no name.
     ``origin`` is the domain that is served, where the protocol says it (the ``to`` of XMPP's stream), else "".
     """
 

@@ -109,8 +109,8 @@ class TlsaState:
     """What the look-ups of the TLSA records of one host and port brought.
 
     ``base`` is the TLSA base domain, ``owner`` its owner name (with the final dot). ``asked`` are all owner names
-    tried, in order. ``found`` is the deciding look-up. ``reference_names`` are what the leaf may be named for usage 2, the
-    base domain first (RFC 7672 section 3.2.2). ``authorities`` is what each server says, where it was asked.
+    tried, in order. ``found`` is the deciding look-up. ``reference_names`` are what the leaf may be named for usage 2,
+    the base domain first (RFC 7672 section 3.2.2). ``authorities`` is what each server says, where it was asked.
     """
 
     base: str
@@ -131,7 +131,7 @@ class EndpointReport:
     ``host`` is the name as MX, SRV or the user gave it; ``canonical`` where its CNAMEs end. ``preference`` is the MX's,
     or the SRV's priority; None for an endpoint asked for by itself. ``addresses`` are all that DNS has, ``security``
     the worst of the two look-ups; ``first_alias`` is that of the first CNAME where the host is an alias. ``outcomes``
-    is the worst over the attempts. ``dane`` says whether a sender that insists on a secure MX uses DANE here at all.
+    is the worst over the attempts.
     """
 
     host: str
@@ -173,8 +173,8 @@ class Report:
     """A whole check. ``status`` is the exit status: 0 good, 1 some sender defers, 3 not protected, 4 cannot tell.
 
     ``outcomes`` is each sender's for the domain: the worst over its endpoints. ``delivers`` says of each sender whether
-    mail gets through by some host all the same; None: cannot tell. ``policy`` and ``texts`` are MTA-STS and TLSRPT as
-    found, where they were asked for. ``beside`` are further look-ups that findings rest on.
+    mail gets through by some host all the same; None: cannot tell. ``policy`` is MTA-STS's as found, where it was
+    asked for. ``beside`` are further look-ups that findings rest on, MTA-STS's and TLSRPT's records among them.
     """
 
     target: Target
