@@ -3,7 +3,7 @@
 import pytest
 
 from chains import HOST, Issued, three
-from danelaw.model import TlsaRecord
+from danelaw.model import Security, Target, TlsaRecord
 from fakes.small_internet import SmallInternet, mail_domain
 
 DOMAIN, ADDRESS, OWNER = "example.org", "192.0.2.1", "_25._tcp.mail.example.org"
@@ -35,3 +35,22 @@ def test_a_policy_does_not_agree_with_a_host_without_tls(leaf: Issued) -> None:
     assert said(internet, "mta-sts-enforced")
     internet.serve(ADDRESS, failure="no-starttls")
     assert not said(internet, "mta-sts-enforced")
+
+
+@pytest.mark.parametrize(
+    ("security", "says"),
+    [
+        ("bogus", "the SRV look-up is bogus, so validating clients get no answer and nobody connects"),
+        ("indeterminate", "the SRV look-up fails (SERVFAIL), so clients do not connect"),
+        ("insecure", "the SRV records are not signed, so a forged answer can lead clients to another host"),
+    ],
+)
+def test_of_other_services_it_is_not_said_that_mail_comes_or_not(leaf: Issued, security: Security, says: str) -> None:
+    internet = SmallInternet().host(HOST, ADDRESS).serve(ADDRESS, leaf, port=5222)
+    name = "_xmpp-client._tcp.example.org"
+    internet.srv(name, (5, 0, 5222, HOST), security=security)
+    if security != "insecure":
+        internet.say(name, "SRV", security, rcode="SERVFAIL", why="w")
+    texts = [each.text for each in internet.check(Target(DOMAIN, None, "xmpp-client", "xmpp-client")).findings]
+    assert [text for text in texts if text.startswith(says)]
+    assert not [text for text in texts if " mail " in text]

@@ -25,7 +25,8 @@ def found_hosts(report: Report) -> Iterator[Finding]:
         yield finding(
             "mx-bogus",
             subject,
-            f"the {rrtype} look-up is bogus, so validating senders get no answer and no mail comes{because(found.why)}",
+            f"the {rrtype} look-up is bogus, so validating {'clients' if report.target.service else 'senders'} get no "
+            f"answer and {'nobody connects' if report.target.service else 'no mail comes'}{because(found.why)}",
             "Mend the zone's signatures or the DS records at its parent; `delv` and the zone's own servers show the "
             "step named here.",
         )
@@ -33,7 +34,9 @@ def found_hosts(report: Report) -> Iterator[Finding]:
         yield finding(
             "mx-lookup-failed",
             subject,
-            f"the {rrtype} look-up fails ({found.rcode}), so senders wait and try again{because(found.why)}",
+            f"the {rrtype} look-up fails ({found.rcode}), so "
+            f"{'clients do not connect' if report.target.service else 'senders wait and try again'}"
+            f"{because(found.why)}",
             "Ask each of the zone's name servers for it, and mend or remove those that do not answer.",
         )
     elif found.security == "insecure" and kind == "listed":
@@ -49,7 +52,8 @@ def found_hosts(report: Report) -> Iterator[Finding]:
 
 def _insecure(report: Report, rrtype: str) -> Finding:
     protected = listed(endpoint.host for endpoint in report.endpoints if protects(endpoint))
-    text = f"the {rrtype} records are not signed, so a forged answer can send mail to another host"
+    leads = "lead clients" if report.target.service else "send mail"
+    text = f"the {rrtype} records are not signed, so a forged answer can {leads} to another host"
     if protected and not report.target.service:
         text += (
             f"; {protected} has TLSA records, which Postfix uses all the same, and Exim, mox and Exchange do not"
