@@ -170,7 +170,6 @@ def imaps(spec: str, presented: Chain) -> Report:
             {"own-lookup-failed"},
         ),
     ],
-    ids=str,
 )
 def test_nothing_grave_is_said_beside_it(whole: object, expected: set[str]) -> None:
     assert callable(whole)
