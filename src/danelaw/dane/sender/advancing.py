@@ -8,13 +8,14 @@ from typing import Literal
 from danelaw.dane.findings import find
 from danelaw.dane.sender import endpoints
 from danelaw.dane.sender.asking import Asking, Known
-from danelaw.dane.sender.discovery import SMTP_PORT, Found, discover
+from danelaw.dane.sender.discovery import SMTP_PORT, Found, Place, discover
 from danelaw.dane.sender.hosts import HostState, look_up
 from danelaw.dane.sender.senders import Situation, worst
 from danelaw.model import (
     MAIL_SENDERS,
     Discovery,
     EndpointReport,
+    KeyAlgorithm,
     LookedUp,
     Outcome,
     PolicyFound,
@@ -57,17 +58,18 @@ def advance(target: Target, known: Known, now: datetime, wishes: Wishes | None =
         return frozenset(asking.missing)
     # Only now: what a hostile domain presents takes long to judge, and so it is judged once.
     reports = [
-        endpoints.report(place, state, _situation(state, found, now, wishes), shaken)
+        endpoints.report(place, state, _situation(place, state, found, now, wishes), shaken)
         for (place, state), shaken in zip(states, met, strict=True)
     ]
     return _report(target, now, found, reports, beside, policy, wishes)
 
 
-def _situation(state: HostState, found: Found, now: datetime, wishes: Wishes) -> Situation:
+def _situation(place: Place, state: HostState, found: Found, now: datetime, wishes: Wishes) -> Situation:
     return Situation(
         tlsa=state.tlsa,
         senders=MAIL_SENDERS if found.senders_of_mail else ("client",),
         secure=found.secure,
+        unexpanded=state.canonical != place.host and state.tlsa.base == place.host and bool(state.tlsa.asked),
         smtp=found.senders_of_mail,
         ours=state.ours,
         now=now,
@@ -146,14 +148,15 @@ def _delivers(sender: Sender, found: Found, reports: Sequence[EndpointReport]) -
         return False if _found_nothing(found.discovery) == "deferred" else None
     unknown = False
     for report in reports:
-        by_address: dict[str, list[Outcome]] = {}
+        by_address: dict[str, dict[KeyAlgorithm | None, Outcome]] = {}
         for attempt in report.attempts:
             if attempt.outcomes:
-                by_address.setdefault(attempt.address, []).append(attempt.outcomes[sender])
+                asked_for = attempt.shaken.handshake.algorithm
+                by_address.setdefault(attempt.address, {})[asked_for] = attempt.outcomes[sender]
         if not report.addresses and not any(each.failed for each in report.lookups):
             continue  # RFC 7672 section 2.2.2: without an address the destination is unreachable
-        # Which of an address's certificates a sender is shown is for the two of them to agree: each must do.
-        here = [worst(each) for each in by_address.values()] or [report.outcomes[sender]]
+        # Senders take any kind of certificate, as the free handshake did; what it got is what most of them get.
+        here = [each.get(None, worst(each.values())) for each in by_address.values()] or [report.outcomes[sender]]
         if any(outcome in {"authenticated", "encrypted", "opportunistic"} for outcome in here):
             return True
         unknown = unknown or "unknown" in here

@@ -19,7 +19,8 @@ class Profile:
 
     ``secure_mx_only``: no DANE behind an insecure MX or SRV. ``unusable``: what it does where records stand and none is
     usable. ``next_hop_names``: the next-hop domain is a reference name, too. ``agility``: of two digests only the
-    stronger counts. ``dates``: the leaf must not have expired, whatever pins it.
+    stronger counts. ``dates``: the leaf must not have expired, whatever pins it. ``unexpanded``: where a host is an
+    alias, records at its own name count, too.
     """
 
     secure_mx_only: bool = True
@@ -27,11 +28,12 @@ class Profile:
     next_hop_names: bool = True
     agility: bool = True
     dates: bool = False
+    unexpanded: bool = True
 
 
 PROFILES: Mapping[Sender, Profile] = {
     "postfix": Profile(secure_mx_only=False),
-    "exim": Profile(unusable="deferred", next_hop_names=False),
+    "exim": Profile(unusable="deferred", next_hop_names=False, unexpanded=False),
     "mox": Profile(agility=False),
     "exchange": Profile(agility=False, dates=True),
     # RFC 7673 section 4.1: without a usable record, the ordinary rules for certificates.
@@ -58,12 +60,14 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 class Situation:
     """What is the same for every attempt at one endpoint.
 
-    ``secure``: MX or SRV were, or there was no need of them. ``ours``: a failed look-up is this machine's own fault.
+    ``secure``: MX or SRV were, or there was no need of them. ``unexpanded``: the host is an alias, and its own name is
+    the base domain (RFC 7672 section 2.2.3). ``ours``: a failed look-up is this machine's own fault.
     """
 
     tlsa: TlsaState
     senders: tuple[Sender, ...]
     secure: bool
+    unexpanded: bool
     smtp: bool
     ours: bool
     now: datetime
@@ -71,7 +75,8 @@ class Situation:
 
     def uses_dane(self, sender: Sender) -> bool:
         """Return whether a sender looks for TLSA records at this endpoint at all."""
-        return self.secure or not PROFILES[sender].secure_mx_only
+        profile = PROFILES[sender]
+        return (self.secure or not profile.secure_mx_only) and (profile.unexpanded or not self.unexpanded)
 
     def unreachable(self) -> Mapping[Sender, Outcome]:
         """Return the outcomes where the addresses cannot be learnt: nobody comes (RFC 7672 section 2.1.2)."""
