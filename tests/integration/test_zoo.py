@@ -82,7 +82,6 @@ def test_a_disagreement_without_a_reason_is_noticed_and_a_reason_without_one(zoo
 
 
 DELIVERED_ALL_THE_SAME = {
-    "rsa-mismatch": "it was shown the ECDSA certificate, and another sender may not be",
     "injected": "it threw the plaintext away",
     "expired-pinned-ca": "its OpenSSL does not look at that date",
     "mx-literal": "it takes an address for a host",

@@ -62,11 +62,6 @@ REASONS: tuple[Reason, ...] = (
         "smtp-dane-verify",
     ),
     *_why(
-        "looks for records where an alias leads, and not at the alias itself (RFC 7672 section 2.2.3 asks for both).",
-        ("mx-alias-original", "alias-leaves"),
-        "Exim",
-    ),
-    *_why(
         "is told one name, the MX host's; a sender may take the next-hop domain too (RFC 7672 section 3.2.2).",
         ("domain-named-ta",),
         "ldns-dane",

@@ -1,6 +1,6 @@
 """Animals that are right, or nearly: every sender of mail that obeys DANE delivers to them."""
 
-from zoo.animal import Animal, Host, Pin, Server
+from zoo.animal import Animal, Host, Pin, Server, senders
 from zoo.making import AUTHENTICATED, BOTH, EE, TA, good
 
 _STS = ('_mta-sts.{} TXT "v=STSv1; id=1;"',)
@@ -155,8 +155,8 @@ RIGHT: tuple[Animal, ...] = (
     Animal(
         "mx-alias-original",
         "the MX is an alias; records at the alias alone",
-        AUTHENTICATED,
-        0,
+        senders("authenticated", "opportunistic", "authenticated", "authenticated"),
+        3,
         (Host(met="alias.{}", base="alias.{}"),),
         lines=("alias.{} CNAME mail.{}",),
         codes="mx-is-alias name-mismatch",
@@ -164,8 +164,8 @@ RIGHT: tuple[Animal, ...] = (
     Animal(
         "alias-leaves",
         "the MX is an alias that leads into an unsigned zone; records at the alias",
-        AUTHENTICATED,
-        0,
+        senders("authenticated", "opportunistic", "authenticated", "authenticated"),
+        3,
         (Host(home="open.zoo", met="alias.{}", base="alias.{}"),),
         lines=("alias.{} CNAME mail.alias-leaves.open.zoo",),
         codes="mx-is-alias alias-insecure name-mismatch",

@@ -46,7 +46,8 @@ def refusals(desired: Desired, rings: Rings) -> list[str]:
     for report in reports:
         refusing = [sender for sender, outcome in report.outcomes.items() if outcome == "deferred"]
         if refusing:
-            why = next((f"{each.text} {each.remedy}" for each in report.findings if each.severity == "error"), "")
+            errors = [each for each in report.findings if each.severity == "error"]
+            why = f"{errors[0].subject}: {errors[0].text}. {errors[0].remedy}" if errors else ""
             refused.append(f"{report.target}: senders that obey DANE refuse it ({', '.join(refusing)}): {why}".strip())
         elif report.status == 0:
             good.append(str(report.target))
