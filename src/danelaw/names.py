@@ -153,6 +153,11 @@ def format_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def dialled(connect: Mapping[str, str]) -> Mapping[str, tuple[str, int]]:
+    """Return ``[connect]`` with the host and port that is dialled in each place, as `mapped` takes it."""
+    return {source: parse_host_port(target) for source, target in connect.items()}
+
+
 def mapped(connect: Mapping[str, tuple[str, int]], host: str, address: str, port: int) -> tuple[str, int] | None:
     """Return the (address, port) that ``[connect]`` puts in the place of a host's port at an address; None: nothing."""
     return connect.get(format_host_port(host, port)) or connect.get(format_host_port(address, port))

@@ -20,8 +20,7 @@ from danelaw.check.outside import Outside
 from danelaw.check.recorded import Recording, dumps, judge, loads
 from danelaw.check.shared import Shared
 from danelaw.check.targets import parse_target
-from danelaw.cli.files import STANDARD_INPUT
-from danelaw.config.files import DEFAULT_PATH
+from danelaw.cli.files import STANDARD_INPUT, config_if_any
 from danelaw.dane.sender import Wishes
 from danelaw.errors import InputError
 from danelaw.model import Answer, Question, Report, Target
@@ -96,11 +95,9 @@ class _Around:
 
 def _around(arguments: argparse.Namespace) -> _Around:
     """Return the outside as the config has it, or as it is without one."""
-    path = arguments.config
-    if path == DEFAULT_PATH and not os.access(path, os.R_OK):
-        if os.path.lexists(path) and not arguments.quiet:
-            sys.stderr.write(f"danelaw: note: {path} cannot be read, so its [resolver] and [connect] do not count\n")
-        path = None
+    path, unread = config_if_any(arguments.config)
+    if unread and not arguments.quiet:
+        sys.stderr.write(f"danelaw: note: {unread}\n")
     made = checking(path, timeout=arguments.timeout, jobs=arguments.jobs)
     return _Around(made.outside, _wishes(arguments, dict(made.ttls)), made.clock)
 

@@ -4,16 +4,14 @@ import argparse
 import hashlib
 import json
 import re
-import ssl
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from danelaw import dane, pki
+from danelaw.check.roots import system_roots
 from danelaw.cli.files import STANDARD_INPUT, read_file
 from danelaw.cli.terminal import write_line
 from danelaw.errors import InputError
@@ -23,10 +21,6 @@ from danelaw.names import BadName, a_label
 Json = dict[str, Any]
 
 SMTP_PORT = 25
-HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
-"""Names of the files in a directory of CA certificates that OpenSSL reads (openssl-rehash(1))."""
-
-MOST_ROOTS = 10_000
 
 _ZONE_LINE = re.compile(r"[^\s]+\s+(?:\d+\s+)?(?:IN\s+)?TLSA\s+(?=\d)", re.IGNORECASE)
 
@@ -133,20 +127,7 @@ def _roots(trust: str | None) -> tuple[bytes, ...]:
             return tuple(dict.fromkeys(pki.certificates(read_file(trust, "give a PEM file of CA certificates"))))
         except InputError as error:
             raise InputError(f"--trust: {error}") from None
-    paths = ssl.get_default_verify_paths()
-    return tuple(dict.fromkeys(_system_roots(paths.cafile, paths.capath)))[:MOST_ROOTS]
-
-
-def _system_roots(cafile: str | None, capath: str | None) -> Iterable[bytes]:
-    files = [cafile] if cafile else []
-    if capath:
-        with suppress(OSError):  # no such directory: then none are there
-            files += sorted(str(each) for each in Path(capath).iterdir() if HASHED.fullmatch(each.name))
-    for file in files:
-        try:
-            yield from pki.certificates(read_file(file))
-        except InputError:
-            continue  # one unreadable file of a system's hundred hides no other
+    return system_roots()
 
 
 def _notes(

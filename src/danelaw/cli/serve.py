@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import functools
-import os
 import socket
 import sys
 from collections.abc import Callable
@@ -11,11 +10,11 @@ from contextlib import ExitStack, closing
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from danelaw.config.files import DEFAULT_PATH
+from danelaw.cli.files import config_if_any
 from danelaw.config.views import Views, load_views
 from danelaw.errors import InputError
 from danelaw.model import ResolverSpec, ServeSpec
-from danelaw.names import BadName, canonical_address, format_host_port, parse_host_port
+from danelaw.names import BadName, canonical_address, dialled, format_host_port, parse_host_port
 
 if TYPE_CHECKING:
     from danelaw.check.outside import Outside
@@ -63,12 +62,10 @@ def _agree(arguments: argparse.Namespace, places: list[tuple[str, int]]) -> None
 
 def _views(arguments: argparse.Namespace) -> Views:
     """Return the config's tables of the outside; the defaults where the default config is not there."""
-    path = arguments.config
-    if path == DEFAULT_PATH and not arguments.managed and not os.access(path, os.R_OK):
-        if os.path.lexists(path):
-            sys.stderr.write(f"danelaw: note: {path} cannot be read, so nothing of it counts\n")
-        return Views(ResolverSpec(), {}, {}, ServeSpec())
-    return load_views(path)
+    path, unread = (arguments.config, "") if arguments.managed else config_if_any(arguments.config)
+    if unread:
+        sys.stderr.write(f"danelaw: note: {unread}\n")
+    return Views(ResolverSpec(), {}, {}, ServeSpec()) if path is None else load_views(path)
 
 
 def _managed(path: str) -> Callable[[], Json]:
@@ -96,7 +93,7 @@ def _outside(views: Views) -> "Callable[[], Outside]":
     from danelaw.web.examining import may_reach  # noqa: PLC0415 (start-up)
     from danelaw.web.limits import Networks  # noqa: PLC0415 (start-up)
 
-    connect = {source: parse_host_port(target) for source, target in views.connect.items()}
+    connect = dialled(views.connect)
     return functools.partial(
         Outside,
         SystemClock(),

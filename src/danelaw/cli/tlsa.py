@@ -14,8 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from danelaw import dane, pki
-from danelaw.cli.files import STANDARD_INPUT, read_file
-from danelaw.config.files import DEFAULT_PATH
+from danelaw.cli.files import STANDARD_INPUT, config_if_any, read_file
 from danelaw.errors import InputError
 from danelaw.model import AppProtocol, Chain, Endpoint, RecordSpec, TlsaRecord
 from danelaw.names import BadName, a_label, default_protocol, is_address, parse_host_port
@@ -204,11 +203,9 @@ def _from_endpoints(
     from danelaw.run.live import look_live  # noqa: PLC0415 (start-up: files need none of it)
     from danelaw.run.outside import outside  # noqa: PLC0415 (start-up: it imports DNS and TLS)
 
-    path = arguments.config
-    if path == DEFAULT_PATH and not os.access(path, os.R_OK):
-        if os.path.lexists(path):
-            result.note("config", path, f"{path} cannot be read, so its [resolver] and [connect] do not count")
-        path = None
+    path, unread = config_if_any(arguments.config)
+    if unread:
+        result.note("config", arguments.config, unread)
     around = outside(path)
     for source, endpoint in endpoints.items():
         result.live[source] = endpoint

@@ -7,7 +7,7 @@ from danelaw.check.outside import AT_ONCE, MOST_AT_ONCE, Outside
 from danelaw.config.views import load_views
 from danelaw.errors import DanelawError
 from danelaw.model import Clock
-from danelaw.names import parse_host_port
+from danelaw.names import dialled
 from danelaw.run.system import SystemClock
 
 
@@ -31,7 +31,7 @@ def checking(config: str | None, *, timeout: float, jobs: int = 0) -> Checking:
     if config is None:
         return Checking(clock, Outside(clock, timeout=timeout, at_once=at_once), {})
     views = load_views(config)
-    connect = {source: parse_host_port(target) for source, target in views.connect.items()}
+    connect = dialled(views.connect)
     made = Outside(
         clock,
         views.resolver,

@@ -15,7 +15,7 @@ from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.dns.update import Rfc2136Publisher
 from danelaw.errors import Refused, RetryLater
 from danelaw.model import CertificateSpec, Clock, Progress, Solver
-from danelaw.names import parse_host_port
+from danelaw.names import dialled
 from danelaw.probe import Handshakes
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
 from danelaw.run.senders import real_senders
@@ -69,7 +69,7 @@ def opened(
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; danelaw runs as root") from error
     store = SqliteStore(path if changes or there else ":memory:", clock, host_id)
-    connect = {source: parse_host_port(target) for source, target in config.connect.items()}
+    connect = dialled(config.connect)
     dns = AuthoritativeView(config.resolver, config.authoritative, clock)
     authorities: dict[str, AcmeAuthority] = {}
     try:

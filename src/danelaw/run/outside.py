@@ -3,7 +3,7 @@
 from danelaw.config.views import load_views
 from danelaw.dns.authoritative import AuthoritativeView
 from danelaw.model import ResolverSpec
-from danelaw.names import parse_host_port
+from danelaw.names import dialled
 from danelaw.probe import Handshakes
 from danelaw.run.live import Outside
 from danelaw.run.system import SystemClock
@@ -19,5 +19,5 @@ def outside(config: str | None) -> Outside:
         return Outside(clock, AuthoritativeView(ResolverSpec(), {}, clock), Handshakes(clock), {})
     views = load_views(config)
     dns = AuthoritativeView(views.resolver, views.authoritative, clock)
-    connect = {source: parse_host_port(target) for source, target in views.connect.items()}
+    connect = dialled(views.connect)
     return Outside(clock, dns, Handshakes(clock), connect)
