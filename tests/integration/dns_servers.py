@@ -311,3 +311,18 @@ def own_network() -> Iterator[None]:
             yield
         finally:
             assert libc.setns(before.fileno(), 0x40000000) == 0, os.strerror(ctypes.get_errno())
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, resolver: bool = True) -> Iterator[DnsServers]:
+    """Build and start the servers, in a network of their own; the resolver too, unless it is left out."""
+    with own_network():
+        servers = DnsServers(folder)
+        try:
+            servers.build()
+            servers.start_all()
+            if resolver:
+                servers.start("resolver")
+            yield servers
+        finally:
+            servers.stop_all()

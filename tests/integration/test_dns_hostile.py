@@ -20,7 +20,7 @@ from integration.dns_servers import (
     RESOLVER,
     RESOLVER_PORT,
     DnsServers,
-    own_network,
+    running,
 )
 
 pytestmark = pytest.mark.world
@@ -30,15 +30,8 @@ TLSA = TlsaRecord(3, 1, 1, bytes.fromhex(GOOD))
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsServers]:
-    with own_network():
-        servers = DnsServers(tmp_path_factory.mktemp("dns"))
-        try:
-            servers.build()
-            servers.start_all()
-            servers.start("resolver")
-            yield servers
-        finally:
-            servers.stop_all()
+    with running(tmp_path_factory.mktemp("dns")) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="module")

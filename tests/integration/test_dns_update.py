@@ -28,7 +28,7 @@ from integration.dns_servers import (
     TSIG_SECRET,
     DnsServers,
     key_clause,
-    own_network,
+    running,
 )
 
 pytestmark = pytest.mark.world
@@ -41,14 +41,8 @@ SHORT = TlsaRecord(3, 1, 1, bytes.fromhex("abcdef"))
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsServers]:
-    with own_network():
-        servers = DnsServers(tmp_path_factory.mktemp("dns"))
-        try:
-            servers.build()
-            servers.start_all()
-            yield servers
-        finally:
-            servers.stop_all()
+    with running(tmp_path_factory.mktemp("dns"), resolver=False) as servers:
+        yield servers
 
 
 Make = Callable[..., Rfc2136Publisher]

@@ -16,6 +16,7 @@ from rich.tree import Tree
 from danelaw import pki
 from danelaw.check.many import NotJudged, Result
 from danelaw.model import Attempt, EndpointReport, Finding, Outcome, Report, Sender, TlsaRecord
+from danelaw.web.scene import tlsa_place
 from danelaw.web.words import (
     ALGORITHMS,
     FAILURES,
@@ -25,6 +26,7 @@ from danelaw.web.words import (
     SEVERITY_STATES,
     State,
     headline,
+    outcome_words,
     outcomes_state,
     report_state,
     shown,
@@ -33,20 +35,6 @@ from danelaw.web.words import (
 STYLES: dict[State, str] = {"good": "green", "weak": "yellow", "bad": "bold red", "unknown": "magenta", "plain": "dim"}
 
 SIGNS: dict[State, str] = {"good": "✓", "weak": "!", "bad": "✕", "unknown": "?", "plain": "·"}
-MAIL_WORDS: dict[Outcome, str] = {
-    "authenticated": "mail is delivered with DANE",
-    "encrypted": "mail is delivered encrypted, to whoever answers",
-    "opportunistic": "mail is delivered without DANE",
-    "deferred": "mail is not delivered",
-    "unknown": "cannot be told",
-}
-CLIENT_WORDS: dict[Outcome, str] = {
-    "authenticated": "connect with DANE",
-    "encrypted": "connect encrypted, to whoever answers",
-    "opportunistic": "make their ordinary checks only",
-    "deferred": "refuse to connect",
-    "unknown": "cannot be told",
-}
 ASCII_SIGNS: dict[State, str] = {"good": "+", "weak": "!", "bad": "x", "unknown": "?", "plain": "-"}
 
 QUIET_CODES = frozenset({"note", "good"})
@@ -105,7 +93,7 @@ class _Page:
             grouped.setdefault((outcome, elsewhere), []).append(sender)
         lines = []
         for (outcome, elsewhere), senders in grouped.items():
-            words = (CLIENT_WORDS if "client" in senders else MAIL_WORDS)[outcome]
+            words = outcome_words(outcome, senders[0])
             names = ", ".join(SENDER_NAMES[sender] for sender in senders)
             line = Text.assemble(self.sign(OUTCOME_STATES[outcome]), f" {names}: {words}")
             lines.append(line.append(" there; mail gets through elsewhere") if elsewhere else line)
@@ -223,8 +211,7 @@ def stages(endpoint: EndpointReport, report: Report) -> Sequence[tuple[str, Stat
     if found is not None and report.discovery.kind in {"listed", "implicit"}:
         steps.append((found.lookup.rrtype, SECURITY_STATES[found.security]))
     steps.append(("address", SECURITY_STATES[endpoint.security] if endpoint.addresses or endpoint.why else "unknown"))
-    tlsa: dict[str, State] = {"usable": "good", "unusable": "weak", "error": "bad"}
-    steps.append(("TLSA", tlsa.get(endpoint.tlsa.kind, "plain")))
+    steps.append(("TLSA", tlsa_place(endpoint).state))
     tried = [each for each in endpoint.attempts if each.shaken.failure != "not-offered"]
     shaken = [each.shaken for each in tried]
     if not shaken:

@@ -193,7 +193,7 @@ def _band(endpoint: EndpointReport) -> Band:
         state=outcomes_state(endpoint.outcomes.values()),
         verdict=endpoint_words(endpoint),
         found=Place(_security(endpoint.security), f"{FOUND[endpoint.security]}{preference}"),
-        tlsa=_tlsa(endpoint),
+        tlsa=tlsa_place(endpoint),
         addresses=tuple(_address(address, endpoint, positions) for address in addresses[:MOST_ADDRESSES]),
         chains=tuple(_chain(met.letters[leaf], met.chains[leaf][0], endpoint) for leaf in positions),
         records=tuple(_pin(record, endpoint, positions) for record in endpoint.tlsa.records[:MOST_RECORDS]),
@@ -201,7 +201,8 @@ def _band(endpoint: EndpointReport) -> Band:
     )
 
 
-def _tlsa(endpoint: EndpointReport) -> Place:
+def tlsa_place(endpoint: EndpointReport) -> Place:
+    """Return how the TLSA look-up of an endpoint stands."""
     tlsa = endpoint.tlsa
     many = len(tlsa.records)
     records = f"{many} record{'' if many == 1 else 's'}"

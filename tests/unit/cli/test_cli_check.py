@@ -69,7 +69,7 @@ def test_a_good_domain_at_a_glance(good: Report, ecdsa: Issued) -> None:
     text = told(good)
     lines = text.splitlines()
     assert "protected by DANE" in lines[0]
-    assert lines[1] == "  ✓ Postfix, Exim, mox, Exchange: mail is delivered with DANE"
+    assert lines[1] == "  ✓ Postfix, Exim, mox, Exchange: delivers with DANE"
     assert "MX ✓ ─ address ✓ ─ TLSA ✓ ─ TLS ✓ ─ chain ✓" in text
     assert f"3 1 1 {record(ecdsa, '3 1 1').data.hex()[:16]}…  matches the leaf (ECDSA)" in text
     assert "\x1b" not in text
@@ -120,7 +120,7 @@ def test_no_control_character_of_a_stranger_reaches_the_terminal(ecdsa: Issued) 
     ("told_by", "expected"),
     [
         ("good", ["good", "good", "good", "good", "good"]),
-        ("plain", ["good", "good", "plain", "good", "weak"]),
+        ("plain", ["good", "good", "weak", "good", "weak"]),
         ("blind", ["good", "good", "good", "unknown", "plain"]),
         ("bad", ["good", "good", "good", "good", "bad"]),
     ],
