@@ -7,6 +7,7 @@ the zones below. It stands in a network namespace of its own, since root hints k
 import contextlib
 import ctypes
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -287,6 +288,18 @@ class DnsServers:
         logs = "\n".join(p.read_text()[-2000:] for p in self.folder.glob("*.out"))
         raise AssertionError(f"{server} does not serve {name} {rrtype} as it should: {last}\n{logs}")
 
+    def wait_for_resolver(self) -> None:
+        """Wait until the resolver takes questions, and ask it none: it is to remember nothing."""
+        end = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection((RESOLVER, RESOLVER_PORT), timeout=1).close()
+                return
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.03)
+
     def dig(self, server: str, name: str, rrtype: str) -> dns.message.Message:
         """Ask a server directly."""
         query = dns.message.make_query(name, rrtype, want_dnssec=True)
@@ -323,6 +336,7 @@ def running(folder: Path, *, resolver: bool = True) -> Iterator[DnsServers]:
             servers.start_all()
             if resolver:
                 servers.start("resolver")
+                servers.wait_for_resolver()
             yield servers
         finally:
             servers.stop_all()
