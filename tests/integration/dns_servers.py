@@ -294,11 +294,12 @@ class DnsServers:
         while True:
             try:
                 socket.create_connection((RESOLVER, RESOLVER_PORT), timeout=1).close()
-                return
             except OSError:
                 if time.monotonic() > end:
                     raise
-            time.sleep(0.03)
+                time.sleep(0.03)
+            else:
+                return
 
     def dig(self, server: str, name: str, rrtype: str) -> dns.message.Message:
         """Ask a server directly."""
