@@ -1,11 +1,11 @@
 """Reports for monitors: one line with performance data (Monitoring Plugins' guidelines), and metrics in a text file."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from danelaw.deploy import files
 from danelaw.errors import InputError
 from danelaw.model import Report
 from danelaw.web.words import headline, shown
@@ -93,24 +93,25 @@ def metrics(reports: Sequence[Report], at: datetime) -> str:
 
 
 def write_whole(path: str, text: str) -> None:
-    """Replace a file at once, so that no reader meets half of it. Raises `InputError`."""
-    target = Path(path)
+    """Replace a file at once, so that no reader meets half of it. Raises `InputError`.
+
+    A link is followed, and what is no file (a pipe, /dev/stdout) is written into: only a file is ever replaced.
+    """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            try:
-                file.write(text)
-                os.fchmod(file.fileno(), 0o644)  # no secret, and node_exporter reads it as another user
-                file.close()
-                os.replace(file.name, target)  # noqa: PTH105 - beside the other calls that take a name
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); give a file in a folder that is there"
-        ) from None
+        target = Path(path).resolve()
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        try:
+            # No secret, and who collects it runs as somebody else.
+            files.put_file(target, text.encode(), files.Ownership(0o644, os.geteuid(), os.getegid()))
+        except OSError:
+            files.clear_leftover(target)  # a full disk's half
+            raise
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL in the name
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise InputError(f"{path}: cannot be written ({why}); give a file in a folder that is there") from None
 
 
 def _words(report: Report) -> str:

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -202,6 +204,24 @@ def test_a_text_file_is_replaced_at_once(tmp_path: Path) -> None:
     assert (path.read_text(), path.stat().st_mode & 0o777, list(tmp_path.iterdir())) == ("new", 0o644, [path])
     with pytest.raises(InputError, match="cannot be written"):
         write_whole(str(tmp_path / "no" / "folder"), "new")
+
+
+def test_only_a_file_is_ever_replaced(tmp_path: Path) -> None:
+    kept, link, pipe = tmp_path / "kept", tmp_path / "link", tmp_path / "pipe"
+    kept.write_text("old")
+    link.symlink_to(kept)
+    write_whole(str(link), "new")
+    assert (link.is_symlink(), kept.read_text()) == (True, "new")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(str(pipe), "through")
+    assert (os.read(reader, 100), stat.S_ISFIFO(pipe.stat().st_mode)) == (b"through", True)
+    os.close(reader)
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    for wrong in (circle, tmp_path, "a\0b"):
+        with pytest.raises(InputError, match="cannot be written"):
+            write_whole(str(wrong), "new")
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
