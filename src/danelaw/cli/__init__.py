@@ -4,12 +4,16 @@ Imports are made where they are used: with nothing due, `apply` must not pay for
 (architecture.md, "Start-up").
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
 
 def run_command_line(argv: Sequence[str]) -> int:
     """Run one command; return the exit status. Errors are one or two lines on standard error, never a stack trace."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us (`>&-`): what is said goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - until we end; start-up
     if argv and argv[-1] == "apply":
         from danelaw.cli.fast import nothing_due, plain_apply  # noqa: PLC0415 (start-up)
 

@@ -29,6 +29,9 @@ from danelaw.run.system import SystemClock
 
 Json = dict[str, Any]
 
+LONGEST_TIMEOUT = 300.0
+"""Seconds; senders give up no later."""
+
 MOST_TOGETHER = 64
 """Targets on the command line; more come by --file, which keeps none of them."""
 
@@ -73,6 +76,8 @@ def _agree(arguments: argparse.Namespace) -> None:
         raise InputError("--require-dane is for --nagios: it makes “not protected” critical")
     if len(arguments.targets) > MOST_TOGETHER:
         raise InputError(f"more than {MOST_TOGETHER} targets; put them into a file, one a line, and give --file FILE")
+    if not 0 < arguments.timeout <= LONGEST_TIMEOUT:  # NaN is neither
+        raise InputError(f"--timeout: {arguments.timeout:g} is none; expected seconds up to {LONGEST_TIMEOUT:g}")
     if not 1 <= arguments.jobs <= 1000:
         raise InputError(f"--jobs: {arguments.jobs} is none; expected 1 to 1000")
 
@@ -194,6 +199,8 @@ async def _stream(arguments: argparse.Namespace) -> int:
                     done = sum(counted.values())
                     rate = done / max(_seconds() - started, 1e-3)
                     progress.tell(f"{done} checked, {rate:.0f} a second, {counted.get(1, 0)} not deliverable")
+    if not counted:
+        raise InputError(f"{arguments.file}: names no target; expected one a line")
     if not arguments.quiet:
         sys.stderr.write(f"danelaw: {_summary(counted, _seconds() - started)}\n")
     return exit_status(counted)

@@ -111,7 +111,7 @@ def write_whole(path: str, text: str) -> None:
             raise
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL in the name
         why = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise InputError(f"{path}: cannot be written ({why}); give a file in a folder that is there") from None
+        raise InputError(f"{path}: cannot be written ({why}); mend that, or give another file") from None
 
 
 def _words(report: Report) -> str:

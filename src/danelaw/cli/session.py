@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+STATELESS = frozenset({"check", "match", "serve", "tlsa"})
+"""Commands that leave nothing to be carried on."""
+
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -34,7 +37,8 @@ def run(arguments: argparse.Namespace, around: Around = nothing) -> int:
     except LeaseHeld as error:
         return _failed(error, 75)
     except Stopped as stop:
-        sys.stderr.write(f"danelaw: {stop}; the next run carries on\n")
+        rest = "" if arguments.command in STATELESS else "; the next run carries on"
+        sys.stderr.write(f"danelaw: {stop}{rest}\n")
         return 1
     except DanelawError as error:
         return _failed(error, 1)

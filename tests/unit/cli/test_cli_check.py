@@ -4,7 +4,10 @@ import io
 import json
 import os
 import re
+import shlex
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -238,6 +241,10 @@ def test_only_a_file_is_ever_replaced(tmp_path: Path) -> None:
         (["a.example", "--require-dane"], "--require-dane is for --nagios"),
         (["--file", "x", "--nagios"], "--file streams"),
         (["a.example", "--jobs", "0"], "--jobs"),
+        (["a.example", "--timeout", "0"], "--timeout: 0 is none"),
+        (["a.example", "--timeout", "-1"], "--timeout"),
+        (["a.example", "--timeout", "nan"], "--timeout: nan is none"),
+        (["a.example", "--timeout", "inf"], "--timeout"),
         (["https://a.example/"], "a.example:443"),
         (["192.0.2.1"], "DANE is about names"),
         (["a.example:4711"], "--protocol"),
@@ -291,3 +298,24 @@ def test_a_good_recording(tmp_path: Path, ecdsa: Issued, capsys: pytest.CaptureF
     assert "is protected by DANE" in capsys.readouterr().out
     assert run_command_line(["-q", "check", "--replay", path]) == 0
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("lines", ["", "\n# nothing but a comment\n\n"])
+def test_a_file_that_names_nothing_is_no_success(
+    lines: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "targets"
+    path.write_text(lines)
+    assert run_command_line(["check", "--file", str(path)]) == 2
+    assert "names no target" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_output_that_was_closed_goes_nowhere(closed: str, tmp_path: Path, ecdsa: Issued) -> None:
+    path = kept(mail_domain(ecdsa), tmp_path)
+    command = [sys.executable, "-m", "danelaw", "check", "--replay", path]
+    shell = ["sh", "-c", f"{shlex.join(command)} {closed}"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert ("is protected by DANE" in done.stdout) == (">&-" not in closed.split())
