@@ -57,9 +57,10 @@ def test_a_domain_is_typed_watched_and_read(browser: Browser, service: Served, s
 def test_a_keyboard_is_enough(browser: Browser, service: Served) -> None:
     with looking(browser, viewport=WIDE) as page:
         page.goto(service.url)
-        page.keyboard.type("example.org")  # the field has the focus
+        expect(page.get_by_label("Domain, or host:port")).to_be_focused()  # by itself, once the page is drawn
+        page.keyboard.type("example.org")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.id") == "protocol"
+        expect(page.locator("#protocol")).to_be_focused()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("Checking example.org")
