@@ -10,9 +10,13 @@ def main() -> int:
 
         sys.stdout.write(f"danelaw {__version__}\n")
         return 0
-    from danelaw.cli import run_command_line  # noqa: PLC0415  (start-up)
+    try:
+        from danelaw.cli import run_command_line  # noqa: PLC0415  (start-up)
 
-    return run_command_line(sys.argv[1:])
+        return run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # before there was anything to be undone
+        sys.stderr.write("danelaw: told to stop by SIGINT\n")
+        return 130
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every command and option, as design.md fixes them."""
 
 import argparse
+from typing import Any
 
 from danelaw import __version__
 from danelaw.config.files import DEFAULT_PATH
@@ -16,11 +17,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"danelaw {__version__}")
     top.add_argument("--config", default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
-    top.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    loudness = top.add_mutually_exclusive_group()
-    loudness.add_argument("-v", "--verbose", action="store_true", help="say more: every progress line")
-    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what failed or needs a person")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_common(top, default=False)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
 
     plan = commands.add_parser("plan", help="what apply would do now and later, and why; changes nothing")
     plan.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
@@ -63,6 +61,24 @@ def parser() -> argparse.ArgumentParser:
     _add_match(commands.add_parser("match", help="does a PEM or DER chain satisfy TLSA records, offline"))
     _add_serve(commands.add_parser("serve", help="the check as a web page; see docs/serve.md"))
     return top
+
+
+class _Command(argparse.ArgumentParser):
+    """The parser of one command, which takes what every command takes behind its name too: people write it there."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        _add_common(self, default=argparse.SUPPRESS)  # what is not given leaves alone what stands before the command
+
+
+def _add_common(parser: argparse.ArgumentParser, *, default: bool | str) -> None:
+    """Add what every command takes."""
+    parser.add_argument("--json", action="store_true", default=default, help="one JSON document on standard output")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", default=default, help="say more: every progress line")
+    loudness.add_argument(
+        "-q", "--quiet", action="store_true", default=default, help="say only what failed or needs a person"
+    )
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:

@@ -21,8 +21,9 @@ from danelaw.check.recorded import Recording, dumps, judge, loads
 from danelaw.check.shared import Shared
 from danelaw.check.targets import parse_target
 from danelaw.cli.files import STANDARD_INPUT, config_if_any
+from danelaw.cli.terminal import unwritten
 from danelaw.dane.sender import Wishes
-from danelaw.errors import InputError
+from danelaw.errors import DanelawError, InputError
 from danelaw.model import Answer, Question, Report, Target
 from danelaw.run.checking import checking
 from danelaw.run.system import SystemClock
@@ -38,21 +39,45 @@ MOST_TOGETHER = 64
 
 def check(arguments: argparse.Namespace) -> int:
     """Check every target and say what was found; return the exit status of design.md, of a monitor with --nagios."""
-    _agree(arguments)
-    if arguments.file:
-        return asyncio.run(_stream(arguments))
+    try:
+        _agree(arguments)
+        return asyncio.run(_stream(arguments)) if arguments.file else _check(arguments)
+    except DanelawError as error:
+        if not arguments.nagios:
+            raise
+        # A monitor reads one line, and takes 2 for critical.
+        sys.stdout.write(f"DANE UNKNOWN: {'; '.join(str(error).splitlines()).replace('|', '/')}\n")
+        return 3
+
+
+def _check(arguments: argparse.Namespace) -> int:
     started = _seconds()
-    reports = _replayed(arguments) if arguments.replay else asyncio.run(_together(arguments))
-    seconds = _seconds() - started
+    reports, recording = _replayed(arguments) if arguments.replay else asyncio.run(_together(arguments))
+    status, say = _said(arguments, reports, _seconds() - started)
+    try:
+        say()
+        sys.stdout.flush()
+    except BrokenPipeError as error:  # whoever reads has what it wanted; the verdict stands
+        unwritten(error)
+    _write_files(arguments, reports, recording)  # last: where that fails, the verdict has been said
+    return status
+
+
+def _write_files(arguments: argparse.Namespace, reports: list[Report], recording: Recording | None) -> None:
+    """Write the page, the metrics and the recording, as far as they are asked for. Raises `InputError`."""
+    from danelaw.cli import check_monitor  # noqa: PLC0415 (start-up)
+
+    if arguments.prometheus:
+        at = max(report.at for report in reports)
+        check_monitor.write_whole(arguments.prometheus, check_monitor.metrics(reports, at))
+    if recording is not None:
+        check_monitor.write_whole(arguments.record, dumps(recording))
     if arguments.html:
-        from danelaw.cli.check_monitor import write_whole  # noqa: PLC0415 (start-up)
         from danelaw.web.page import page  # noqa: PLC0415 (start-up: it imports Jinja2)
 
-        write_whole(arguments.html, page(reports[0]))
-    status = _say(arguments, reports, seconds)
-    if arguments.html and not arguments.quiet:
-        sys.stderr.write(f"danelaw: the page is {Path(arguments.html).absolute()}\n")
-    return status
+        check_monitor.write_whole(arguments.html, page(reports[0]))
+        if not arguments.quiet:
+            sys.stderr.write(f"danelaw: the page is {Path(arguments.html).absolute()}\n")
 
 
 def _seconds() -> float:
@@ -61,6 +86,9 @@ def _seconds() -> float:
 
 def _agree(arguments: argparse.Namespace) -> None:
     """Refuse options that contradict each other. Raises `InputError`."""
+    for option in ("html", "record", "replay", "prometheus", "file", "service", "protocol"):
+        if getattr(arguments, option) == "":
+            raise InputError(f"--{option}: is empty")
     forms = [name for name in ("json", "jsonl", "nagios") if getattr(arguments, name)]
     if len(forms) > 1:
         raise InputError(f"--{forms[0]} and --{forms[1]} contradict each other; give one of them")
@@ -107,7 +135,7 @@ def _around(arguments: argparse.Namespace) -> _Around:
     return _Around(made.outside, _wishes(arguments, dict(made.ttls)), made.clock)
 
 
-async def _together(arguments: argparse.Namespace) -> list[Report]:
+async def _together(arguments: argparse.Namespace) -> tuple[list[Report], Recording | None]:
     targets = [parse_target(text, arguments.protocol, arguments.service) for text in dict.fromkeys(arguments.targets)]
     around = _around(arguments)
     known: dict[Question, Answer] | None = {} if arguments.record else None
@@ -121,20 +149,17 @@ async def _together(arguments: argparse.Namespace) -> list[Report]:
     with progress:
         async with around.outside as outside:
             reports = list(await asyncio.gather(*(one(target) for target in targets)))
-    if known is not None:
-        from danelaw.cli.check_monitor import write_whole  # noqa: PLC0415 (start-up)
-
-        recording = Recording(targets[0], reports[0].at, tuple(known.values()), around.wishes)
-        write_whole(arguments.record, dumps(recording))
-    return reports
+    if known is None:
+        return reports, None
+    return reports, Recording(targets[0], reports[0].at, tuple(known.values()), around.wishes)
 
 
-def _replayed(arguments: argparse.Namespace) -> list[Report]:
+def _replayed(arguments: argparse.Namespace) -> tuple[list[Report], None]:
     from danelaw.check.roots import system_roots  # noqa: PLC0415 (start-up)
 
     recording = loads(_read_text(arguments.replay), arguments.replay)
     # The CA certificates that clients trust are not in it: they are any machine's.
-    return [judge(recording, replace(recording.wishes, roots_der=system_roots()))]
+    return [judge(recording, replace(recording.wishes, roots_der=system_roots()))], None
 
 
 def _read_text(path: str) -> str:
@@ -144,20 +169,26 @@ def _read_text(path: str) -> str:
         raise InputError(f"{path}: cannot be read ({error}); give a file that check --record wrote") from None
 
 
-def _say(arguments: argparse.Namespace, reports: list[Report], seconds: float) -> int:
-    """Print the reports in the form asked for; return the exit status."""
-    from danelaw.cli import check_monitor  # noqa: PLC0415 (start-up)
-
-    if arguments.prometheus:
-        check_monitor.write_whole(arguments.prometheus, check_monitor.metrics(reports, max(r.at for r in reports)))
+def _said(arguments: argparse.Namespace, reports: list[Report], seconds: float) -> tuple[int, Callable[[], None]]:
+    """Return the exit status, and what prints the reports in the form asked for."""
     status = exit_status(report.status for report in reports)
     if arguments.nagios:
-        line, status = check_monitor.monitor_line(reports, require_dane=arguments.require_dane, seconds=seconds)
-        sys.stdout.write(f"{line}\n")
-    elif arguments.json:
+        from danelaw.cli.check_monitor import monitor_line  # noqa: PLC0415 (start-up)
+
+        line, status = monitor_line(reports, require_dane=arguments.require_dane, seconds=seconds)
+        return status, lambda: _print_line(line)
+    return status, lambda: _print(arguments, reports, status)
+
+
+def _print_line(line: str) -> None:
+    """Print a line on standard output."""
+    sys.stdout.write(f"{line}\n")
+
+
+def _print(arguments: argparse.Namespace, reports: list[Report], status: int) -> None:
+    if arguments.json:
         value = {"schema": 1, "status": status, "checks": [document(report) for report in reports]}
-        json.dump(value, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        _print_line(json.dumps(value, indent=2))
     elif arguments.jsonl:
         for report in reports:
             _write_json_line(document(report))
@@ -169,11 +200,10 @@ def _say(arguments: argparse.Namespace, reports: list[Report], seconds: float) -
             if number:
                 to.print()
             show(report, to, verbose=arguments.verbose)
-    return status
 
 
 def _write_json_line(value: Json) -> None:
-    sys.stdout.write(f"{json.dumps(value, separators=(',', ':'))}\n")  # dumps, not dump: four times as fast
+    _print_line(json.dumps(value, separators=(",", ":")))  # dumps, not dump: four times as fast
 
 
 async def _stream(arguments: argparse.Namespace) -> int:
@@ -183,6 +213,8 @@ async def _stream(arguments: argparse.Namespace) -> int:
     progress = _Progress(shown=sys.stderr.isatty() and not arguments.quiet, told=False)
     with ExitStack() as ending:
         lines = _lines(arguments.file, ending)
+        # also where it is stopped in the middle
+        ending.callback(lambda: _summarize(arguments, counted, _seconds() - started))
         around = _around(arguments)
         say = _line_writer(arguments)
         ending.enter_context(progress)
@@ -201,8 +233,6 @@ async def _stream(arguments: argparse.Namespace) -> int:
                     progress.tell(f"{done} checked, {rate:.0f} a second, {counted.get(1, 0)} not deliverable")
     if not counted:
         raise InputError(f"{arguments.file}: names no target; expected one a line")
-    if not arguments.quiet:
-        sys.stderr.write(f"danelaw: {_summary(counted, _seconds() - started)}\n")
     return exit_status(counted)
 
 
@@ -247,6 +277,11 @@ def _say_json(result: Result) -> None:
         _write_json_line(
             {"schema": 1, "line": result.line, "text": result.text, "status": 4, "problem": result.problem}
         )
+
+
+def _summarize(arguments: argparse.Namespace, counted: Mapping[int, int], seconds: float) -> None:
+    if counted and not arguments.quiet:
+        sys.stderr.write(f"danelaw: {_summary(counted, seconds)}\n")
 
 
 def _summary(counted: Mapping[int, int], seconds: float) -> str:

@@ -47,12 +47,20 @@ DIGEST_SHOWN = 16
 """Hexadecimal digits of a digest that a person compares."""
 
 
+class _Console(Console):
+    """Rich's console, which leaves it to us what a reader that has gone means."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the `BrokenPipeError` that is being handled."""
+        raise  # noqa: PLE0704 - it is called inside its handler
+
+
 def console(out: TextIO) -> Console:
     """Return a console that colours on a terminal alone, and breaks no line elsewhere."""
     if isinstance(out, TextIOWrapper):
         out.reconfigure(errors="replace")  # a terminal without Unicode gets what it can show
     width = None if out.isatty() else NO_LIMIT
-    return Console(file=out, highlight=False, markup=False, emoji=False, width=width)
+    return _Console(file=out, highlight=False, markup=False, emoji=False, width=width)
 
 
 def show(report: Report, to: Console, *, verbose: bool = False) -> None:
@@ -152,7 +160,7 @@ class _Page:
         if tlsa.kind == "error":
             return f"cannot be looked up: {shown(tlsa.why)}"
         if tlsa.kind == "not-asked":
-            return "nobody asks for it below an insecure address"
+            return "nobody asks for it" + (" below an insecure address" if endpoint.addresses else "")
         if tlsa.kind == "none":
             return "no records"
         ttl = f", TTL {tlsa.found.ttl}" if tlsa.found else ""

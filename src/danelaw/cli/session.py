@@ -1,6 +1,7 @@
 """One command over the rings of a configuration: errors become an exit status and one or two lines."""
 
 import argparse
+import errno
 import json
 import signal
 import sys
@@ -10,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from danelaw.cli.files import read_file
-from danelaw.cli.terminal import write_line
+from danelaw.cli.terminal import unwritten, write_line
 from danelaw.errors import ConfigError, DanelawError, InputError, LeaseHeld, Stopped
 from danelaw.run.rings import Around, Event, nothing
 
@@ -23,6 +24,9 @@ Json = dict[str, Any]
 STATELESS = frozenset({"check", "match", "serve", "tlsa"})
 """Commands that leave nothing to be carried on."""
 
+OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""How writing to standard output fails where that is a file."""
+
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -31,7 +35,7 @@ def run(arguments: argparse.Namespace, around: Around = nothing) -> int:
     for number in STOPPING:
         signal.signal(number, _stop)
     try:
-        return COMMANDS[arguments.command](arguments, around)
+        return _flushed(COMMANDS[arguments.command](arguments, around))
     except (ConfigError, InputError) as error:
         return _failed(error, 2)
     except LeaseHeld as error:
@@ -39,20 +43,36 @@ def run(arguments: argparse.Namespace, around: Around = nothing) -> int:
     except Stopped as stop:
         rest = "" if arguments.command in STATELESS else "; the next run carries on"
         sys.stderr.write(f"danelaw: {stop}{rest}\n")
-        return 1
+        return _broken_off(arguments)
     except DanelawError as error:
         return _failed(error, 1)
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads on: Python's own complaint at exit would be noise
-        return 1
-    except Exception as error:  # a stack trace is a bug, and so is whatever brings us here
-        if arguments.verbose:
-            raise
-        kind = type(error).__name__
-        sys.stderr.write(
-            f"danelaw: a defect of danelaw itself: {kind}: {error}; run it with -v, and report what it says\n"
-        )
-        return 1
+    except OSError as error:  # of output: what else fails has words of its own
+        if not isinstance(error, BrokenPipeError) and error.errno not in OUTPUT_FAILS:
+            return _defect(arguments, error)
+        unwritten(error)
+        return _broken_off(arguments)
+    except Exception as error:  # noqa: BLE001 - a stack trace is a bug, and so is whatever brings us here
+        return _defect(arguments, error)
+
+
+def _flushed(status: int) -> int:
+    sys.stdout.flush()  # here, where a full disk still has words
+    return status
+
+
+def _defect(arguments: argparse.Namespace, error: Exception) -> int:
+    if arguments.verbose:
+        raise error
+    kind = type(error).__name__
+    sys.stderr.write(f"danelaw: a defect of danelaw itself: {kind}: {error}; run it with -v, and report what it says\n")
+    return _broken_off(arguments)
+
+
+def _broken_off(arguments: argparse.Namespace) -> int:
+    """Return the status of a command that did not come to its end: never one that is a verdict."""
+    if arguments.command == "check":
+        return 3 if arguments.nagios else 4
+    return 2 if arguments.command == "match" else 1
 
 
 def _failed(error: DanelawError, status: int) -> int:

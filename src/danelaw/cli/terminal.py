@@ -1,7 +1,10 @@
 """Lines on a terminal: wrapped below their own text, coloured by their first word. Elsewhere they are as they are."""
 
+import os
 import shutil
+import sys
 import textwrap
+from contextlib import suppress
 from typing import TextIO
 
 COLOURS = {
@@ -54,3 +57,14 @@ def _coloured(line: str) -> str:
     head = line.split(maxsplit=1)[0] if line.strip() else ""
     colour = COLOURS.get(head)
     return f"\x1b[{colour}m{head}\x1b[0m{line[len(head) :]}" if colour and line.startswith(head) else line
+
+
+def unwritten(error: OSError) -> None:
+    """Say that standard output takes no more, unless it is because nobody reads on, and write no more to it.
+
+    What is still in its buffer is lost, and Python does not complain of that when it ends.
+    """
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        sys.stderr.write(f"danelaw: what there is to say cannot be written: {error.strerror or error}\n")

@@ -40,10 +40,10 @@ MAIL_OUTCOMES: dict[Outcome, str] = {
 }
 
 CLIENT_OUTCOMES: dict[Outcome, str] = {
-    "authenticated": "authenticates with DANE",
-    "encrypted": "encrypts, does not authenticate",
-    "opportunistic": "does its ordinary checks only",
-    "deferred": "refuses to connect",
+    "authenticated": "authenticate with DANE",
+    "encrypted": "encrypt, do not authenticate",
+    "opportunistic": "do their ordinary checks only",
+    "deferred": "refuse to connect",
     "unknown": "cannot tell",
 }
 

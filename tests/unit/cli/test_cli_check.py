@@ -235,11 +235,12 @@ def test_only_a_file_is_ever_replaced(tmp_path: Path) -> None:
     [
         ([], "check takes TARGETs"),
         (["a.example", "--file", "x"], "check takes TARGETs"),
-        (["a.example", "--jsonl", "--nagios"], "contradict"),
+        (["a.example", "--jsonl", "--json"], "contradict"),
+        (["a.example", "--html", ""], "--html: is empty"),
         (["a.example", "b.example", "--html", "x"], "--html is a page about one target"),
         (["a.example", "b.example", "--record", "x"], "--record keeps the answers of one target"),
         (["a.example", "--require-dane"], "--require-dane is for --nagios"),
-        (["--file", "x", "--nagios"], "--file streams"),
+        (["--file", "x", "--json"], "--file streams"),
         (["a.example", "--jobs", "0"], "--jobs"),
         (["a.example", "--timeout", "0"], "--timeout: 0 is none"),
         (["a.example", "--timeout", "-1"], "--timeout"),
@@ -319,3 +320,75 @@ def test_output_that_was_closed_goes_nowhere(closed: str, tmp_path: Path, ecdsa:
     assert done.returncode == 0
     assert done.stderr == ""
     assert ("is protected by DANE" in done.stdout) == (">&-" not in closed.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["a.example", "--jsonl", "--nagios"], "contradict"), (["https://a.example/"], "URL"), ([], "takes TARGETs")],
+)
+def test_what_is_refused_is_unknown_to_a_monitor(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["check", "--nagios", *arguments]) == 3
+    out, error = capsys.readouterr()
+    assert out.startswith("DANE UNKNOWN: ")
+    assert (said in out, out.count("\n"), error) == (True, 1, "")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_every_command_takes_stands_on_either_side_of_it(
+    before: bool,  # noqa: FBT001 (a table)
+    tmp_path: Path,
+    ecdsa: Issued,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["check", "--replay", kept(mail_domain(ecdsa), tmp_path)]
+    for option, shown in (("--json", '"checks"'), ("-v", "protected"), ("-q", "")):
+        assert run_command_line([option, *command] if before else [*command, option]) == 0
+        out = capsys.readouterr().out
+        assert shown in out
+        assert bool(out) == bool(shown)
+
+
+def by_shell(redirected: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = shlex.join([sys.executable, "-m", "danelaw", *arguments])
+    return subprocess.run(["sh", "-c", f"{command} {redirected}"], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [([], 4), (["--json"], 4), (["--jsonl"], 4), (["--nagios"], 3)],
+    ids=["", "json", "jsonl", "nagios"],
+)
+def test_output_that_cannot_be_written_is_no_verdict(
+    form: list[str], status: int, tmp_path: Path, ecdsa: Issued
+) -> None:
+    done = by_shell("> /dev/full", "check", "--replay", kept(mail_domain(ecdsa), tmp_path), *form)
+    assert done.returncode == status
+    assert done.stderr == "danelaw: what there is to say cannot be written: No space left on device\n"
+
+
+def test_nobody_who_reads_on_changes_no_verdict(tmp_path: Path, ecdsa: Issued, recording: str) -> None:
+    (tmp_path / "good").mkdir()
+    for path, status in ((recording, 1), (kept(mail_domain(ecdsa), tmp_path / "good"), 0)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "danelaw", "check", "--replay", path]
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (status, "")
+
+
+def test_a_page_that_cannot_be_written_takes_no_verdict_away(
+    tmp_path: Path, ecdsa: Issued, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = kept(mail_domain(ecdsa), tmp_path)
+    assert run_command_line(["check", "--replay", path, "--html", str(tmp_path / "no" / "page")]) == 2
+    out, error = capsys.readouterr()
+    assert "is protected by DANE" in out
+    assert "cannot be written (No such file or directory)" in error
+
+
+def test_standard_input_that_was_closed_names_nothing() -> None:
+    done = by_shell("<&-", "check", "--file", "-")
+    assert (done.returncode, done.stderr) == (2, "danelaw: -: names no target; expected one a line\n")
