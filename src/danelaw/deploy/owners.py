@@ -17,6 +17,9 @@ _FS_IOC_GETFLAGS = 0x80086601  # _IOR('f', 1, long) where long has 8 bytes; else
 _IMMUTABLE = 0x10
 _APPEND_ONLY = 0x20
 
+_OWN_LINK = re.compile(r"(?P<state>/.*)/live/(?P<place>[0-9a-f]{64}/current/[0-9]+-[^/]+)", re.DOTALL)
+"""What links of ours say, in any state folder: see `danelaw.deploy.generations`."""
+
 
 def uid(owner: str, path: str) -> int:
     """Return a user's number. Raises `Refused` where there is none."""
@@ -88,10 +91,7 @@ def _standing_problems(path: Path, own_link: str | None) -> list[str]:
     except OSError as error:
         return [f"{path}: {error.strerror}"]
     if stat.S_ISLNK(mode):
-        target = str(path.readlink())
-        if target == own_link:
-            return []
-        return [f"{path}: is a link to {target}, another tool's; deploy to a path of its own or remove the link"]
+        return _link_problems(path, str(path.readlink()), own_link)
     if not stat.S_ISREG(mode):
         return [f"{path}: is {files.kind(mode)}; expected a file, or nothing"]
     try:
@@ -103,6 +103,30 @@ def _standing_problems(path: Path, own_link: str | None) -> list[str]:
     if standing is not None and standing.ownership.mode & 0o004 and b"PRIVATE KEY-----" in standing.data:
         return [exposed(str(path), standing.ownership.mode)]
     return []
+
+
+def _link_problems(path: Path, target: str, own_link: str | None) -> list[str]:
+    """Return what is wrong with a link at a path. One of danelaw's own is live: nobody is told to remove it."""
+    if target == own_link:
+        return []
+    earlier = _OWN_LINK.fullmatch(target)
+    if earlier is None:
+        return [f"{path}: is a link to {target}, another tool's; deploy to a path of its own or remove the link"]
+    own = None if own_link is None else _OWN_LINK.fullmatch(own_link)
+    if own is None or own["place"] != earlier["place"]:
+        words = f"{path}: is danelaw's own link into {target}, of a deployment with other files; put back the files of"
+        return [f"{words} that deployment, or put a copy of what the link leads to in its place"]
+    if own_link is not None and _same_file(target, own_link):
+        return []  # the state folder was moved, and what stands at its old place leads to the new one
+    words = f"{path}: is danelaw's own link into another state folder, {earlier['state']}; set state_dir back to it, or"
+    return [f"{words} move that folder to {own['state']} and put a link to it at its old place"]
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 def _fixed_problems(path: Path) -> list[str]:

@@ -393,8 +393,46 @@ def test_a_folder_or_another_tool_s_link_at_the_path(
 
 def test_a_link_of_another_deployment_is_not_ours(host: LocalHost, several: Deployment, key: KeyFact) -> None:
     deploy(host, several, 1, NEW, key)
-    other = replace(several, files=several.files[:2])
-    assert "another tool's" in problems_of(host, other, key)
+    for count in (1, 2):
+        words = problems_of(host, replace(several, files=several.files[:count]), key)
+        assert "is danelaw's own link into " in words
+        assert "of a deployment with other files; put back the files of that deployment" in words
+        assert "remove" not in words
+
+
+def test_a_link_into_another_state_folder_is_danelaw_s_own(
+    host: LocalHost, several: Deployment, key: KeyFact, tmp_path: Path
+) -> None:
+    deploy(host, several, 1, NEW, key)
+    live = host.live(several)
+    other = LocalHost(str(tmp_path / "srv"), "h", StandingClock())
+    other.take_key(replace(SPEC, key=str(tmp_path / "live.key")))
+    words = "\n".join(other.writable(several))
+    assert (
+        words.count(f"is danelaw's own link into another state folder, {tmp_path}/state; set state_dir back to it") == 3
+    )
+    assert "another tool's" not in words
+    with pytest.raises(Refused, match="another state folder"):
+        deploy(other, several, 1, NEWER, key)
+    assert host.live(several) == live
+    (tmp_path / "state").rename(tmp_path / "gone")
+    (tmp_path / "srv").rename(tmp_path / "unused")
+    assert "another state folder" in "\n".join(other.writable(several))  # the links lead nowhere
+
+
+def test_a_state_folder_that_was_moved_is_followed_where_a_link_stands_at_its_old_place(
+    host: LocalHost, several: Deployment, key: KeyFact, tmp_path: Path
+) -> None:
+    deploy(host, several, 1, NEW, key)
+    live = host.live(several)
+    (tmp_path / "state").rename(tmp_path / "srv")
+    (tmp_path / "state").symlink_to(tmp_path / "srv")
+    moved = LocalHost(str(tmp_path / "srv"), "h", StandingClock())
+    assert list(moved.writable(several)) == []
+    moved.activate(several, moved.generation(several, 1))
+    assert moved.live(several) == live
+    (tmp_path / "state").unlink()  # no path leads through the old place any more
+    assert moved.live(several) == live
 
 
 def test_a_missing_folder_and_a_file_in_its_place(
