@@ -25,7 +25,7 @@ from danelaw.config.sections import (
     read_resolver,
     read_serve,
 )
-from danelaw.config.table import TOP_KEYS, Report, Spot, Table, describe
+from danelaw.config.table import NAMED, TOP_KEYS, WHOLE, Report, Spot, Table, describe
 from danelaw.errors import ConfigError, Problem
 from danelaw.model import CaSpec, Desired, PublisherSpec, ResolverSpec, Survey
 
@@ -33,12 +33,6 @@ T = TypeVar("T")
 
 LOOKUP_MARGIN = timedelta(minutes=15)
 HISTORY = timedelta(days=1)
-
-NAMED = ("acme", "dns", "certificate")
-"""Sections whose tables have names of the user's: several files may add some, each name stands in one file."""
-
-WHOLE = ("resolver", "connect", "authoritative", "serve")
-"""Sections that are one table, in one file."""
 
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

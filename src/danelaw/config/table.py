@@ -21,6 +21,12 @@ T = TypeVar("T")
 TOP_KEYS = ("state_dir", "lookup_margin", "history")
 """The keys that stand before the first table, where TOML makes it easy to write them behind it."""
 
+NAMED = ("acme", "dns", "certificate")
+"""Sections whose tables have names of the user's: several files may add some, each name stands in one file."""
+
+WHOLE = ("resolver", "connect", "authoritative", "serve")
+"""Sections that are one table, in one file."""
+
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 

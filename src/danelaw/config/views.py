@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from danelaw.config import files
 from danelaw.config.sections import read_authoritative, read_connect, read_resolver, read_serve
-from danelaw.config.table import Report, Spot, Table
+from danelaw.config.table import NAMED, TOP_KEYS, WHOLE, Report, Spot, Table
 from danelaw.errors import ConfigError
 from danelaw.model import ResolverSpec, ServeSpec
 
@@ -23,20 +23,24 @@ class Views:
 
 
 def load_views(path: str) -> Views:
-    """Return these tables of the config in a file and the conf.d beside it; whatever else it holds is not looked at.
+    """Return these tables of the config in a file and the conf.d beside it; of the others, only their names are.
 
-    Raises `ConfigError` where a file cannot be read or parsed, or one of the tables has a fault.
+    Raises `ConfigError` where a file cannot be read or parsed, one of the tables has a fault, or a section has a name
+    that the config does not know: it may be one of these, misspelt.
     """
     report = Report()
     found: dict[str, Table] = {}
     for each in _paths(report, path):
         top = Table(report, Spot(each, ""), _contents(report, each))
-        for section in ("resolver", "connect", "authoritative", "serve"):
+        for section in WHOLE:
             table = top.table(section, f"[{section}]")
             if table is not None and section in found:
                 top.problem(section, f"a table that {found[section].spot.file} has too", "one file for each table")
             elif table is not None:
                 found[section] = table
+        for key in (*NAMED, *TOP_KEYS):
+            top.raw(key)  # known, and nothing to these views
+        top.finish()
     folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - as `danelaw.config.load` has it
     views = Views(
         read_resolver(found["resolver"], folder) if "resolver" in found else ResolverSpec(),

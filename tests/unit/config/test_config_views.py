@@ -57,6 +57,15 @@ def test_without_these_tables_the_defaults_hold(tmp_path: Path) -> None:
         ("[connect]\n'mail.example.org' = '127.0.0.1:1'\n", "connect"),
         ("[resolver]\naddress = '127.0.0.1'\n", "resolver: found a table that"),
         ("connect = 5\n", "connect: found 5; expected a table"),
+        (
+            "[conect]\n'mail.example.org:25' = '127.0.0.1:1'\n",
+            r"conect: found an unknown key \(did you mean connect\?\)",
+        ),
+        (
+            "[[certificates]]\n",
+            r"certificates: found an unknown key \(did you mean certificate\?\); expected one of acme",
+        ),
+        ("statedir = '/srv'\n", r"statedir: found an unknown key \(did you mean state_dir\?\)"),
         ("[connect\n", "expected TOML"),
         ("\xff", "expected TOML"),
     ],
@@ -65,6 +74,13 @@ def test_faults_of_these_tables_are_said(config: Path, more: str, says: str) -> 
     (config.parent / "conf.d" / "zz.toml").write_bytes(more.encode("latin-1"))
     with pytest.raises(ConfigError, match=says):
         load_views(str(config))
+
+
+@pytest.mark.parametrize("section", ["resolver", "connect", "authoritative", "serve", "acme", "dns", "certificate"])
+def test_the_sections_that_the_whole_config_has_are_known_here(tmp_path: Path, section: str) -> None:
+    path = tmp_path / "danelaw.toml"
+    path.write_text(f"state_dir = 'state'\nlookup_margin = '15m'\nhistory = '1d'\n[{section}]\n")
+    assert load_views(str(path)).resolver == ResolverSpec()
 
 
 def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
