@@ -223,7 +223,7 @@ def test_resolver_that_is_down_is_ours(iterating: ResolverSpec) -> None:
 
 
 def test_unusable_trust_anchor_is_refused(iterating: ResolverSpec, tmp_path: Path) -> None:
-    (tmp_path / "bad.ds").write_text("this is no anchor\n")
+    (tmp_path / "bad.ds").write_text(". IN DS this is no anchor\n")
     with pytest.raises(InputError, match=r"bad\.ds"):
         find(replace(iterating, trust_anchor=str(tmp_path / "bad.ds")), "mail.example.test", "A")
 

@@ -226,7 +226,7 @@ def test_no_network_is_indeterminate_and_not_bogus(iterating: ResolverSpec, tmp_
 def test_unusable_trust_anchor_is_refused(iterating: ResolverSpec, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing\.ds.*cannot be read"):
         look(replace(iterating, trust_anchor=str(tmp_path / "missing.ds")), "_25._tcp.mail.example.test.")
-    (tmp_path / "bad.ds").write_text("this is no anchor\n")
+    (tmp_path / "bad.ds").write_text(". IN DS this is no anchor\n")
     with pytest.raises(InputError, match=r"bad\.ds"):
         look(replace(iterating, trust_anchor=str(tmp_path / "bad.ds")), "_25._tcp.mail.example.test.")
 

@@ -27,6 +27,9 @@ from danelaw.errors import InputError, Refused
 from danelaw.model import ResolverSpec, Security
 from danelaw.names import NOT_PUBLIC
 
+LARGEST_ANCHORS = 1 << 20
+"""Octets of a trust anchor file that are looked at; the root's own anchors take 250."""
+
 _LIBRARY = "libunbound.so.8"
 _NO_LIBRARY = "{}: cannot be loaded ({}); install Debian's package libunbound8 (`apt install libunbound8`)"
 
@@ -131,7 +134,7 @@ def config_text(
     if spec.root_hints is not None:
         lines.append(f'  root-hints: "{_readable(spec.root_hints, "root hints")}"')
     if validate and spec.trust_anchor is not None:
-        lines.append(f'  trust-anchor-file: "{_readable(spec.trust_anchor, "trust anchor")}"')
+        lines.append(f'  trust-anchor-file: "{_anchored(spec.trust_anchor)}"')
     elif validate:
         lines += [f'  trust-anchor: "{anchor}"' for anchor in _root_anchors()]
     if spec.address is None and may_reach is not None:
@@ -155,6 +158,22 @@ def unreachable(may_reach: Callable[[str], bool]) -> tuple[str, ...]:
         if not all(may_reach(str(address)) for address in edges):
             closed.append(text)
     return tuple(closed)
+
+
+def _anchored(path: str) -> str:
+    """Return the trust anchor file's path. From one without records libunbound would trust nothing, and not say so."""
+    absolute = _readable(path, "trust anchor")
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(LARGEST_ANCHORS).decode("ascii", "replace")
+    except OSError as error:  # a folder
+        raise InputError(f"{path}: the trust anchor file cannot be read ({error.strerror})") from None
+    words = {word for line in text.upper().splitlines() for word in line.partition(";")[0].split()}
+    if words.isdisjoint(("DS", "DNSKEY")):
+        raise InputError(
+            f"{path}: the trust anchor file has no DS or DNSKEY record; without trust_anchor, the root's own count"
+        )
+    return absolute
 
 
 def _readable(path: str, what: str) -> str:

@@ -19,8 +19,8 @@ def test_root_is_trusted_by_default() -> None:
 
 
 def test_files_of_the_spec(tmp_path: Path) -> None:
-    for name in ("root.ds", "root.hints"):
-        (tmp_path / name).write_text("")
+    (tmp_path / "root.ds").write_text("; ours\n. 3600 IN DS 1 13 2 00\n")
+    (tmp_path / "root.hints").write_text("")
     text = config_text(ResolverSpec(trust_anchor=str(tmp_path / "root.ds"), root_hints=str(tmp_path / "root.hints")))
     assert f'trust-anchor-file: "{tmp_path}/root.ds"' in text
     assert f'root-hints: "{tmp_path}/root.hints"' in text
@@ -45,6 +45,21 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     odd.write_text("")
     with pytest.raises(InputError, match="may hold no quote"):
         config_text(ResolverSpec(root_hints=str(odd)))
+
+
+@pytest.mark.parametrize("text", [". IN DNSKEY 257 3 13 AAAA\n", "\n; a comment\n.\t86400 IN ds 1 13 2 ( 00\n  00 )\n"])
+def test_a_trust_anchor_file_with_a_record(tmp_path: Path, text: str) -> None:
+    (tmp_path / "root.ds").write_text(text)
+    assert "trust-anchor-file" in config_text(ResolverSpec(trust_anchor=str(tmp_path / "root.ds")))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"; . IN DS 1 13 2 00\n", b". IN A 192.0.2.1\n", b"\xff\x00DSX"])
+def test_a_trust_anchor_file_without_a_record(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "root.ds").write_bytes(content)
+    with pytest.raises(InputError, match=r"root\.ds: the trust anchor file has no DS or DNSKEY record; without"):
+        config_text(ResolverSpec(trust_anchor=str(tmp_path / "root.ds")))
+    with pytest.raises(InputError, match=r"the trust anchor file cannot be read \(Is a directory\)"):
+        config_text(ResolverSpec(trust_anchor=str(tmp_path)))
 
 
 def test_resolver_that_is_no_address() -> None:
