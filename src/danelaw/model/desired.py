@@ -73,6 +73,8 @@ class TlsaClaim:
     """The records that one certificate wants at one endpoint's owner name.
 
     ``prune``: False removes nothing of other people, True other people's selector-0 records, a tuple exactly those.
+    ``strict``: what changes waits until the signatures of the old RRset have expired too. ``external``: something that
+    danelaw does not deploy to presents it.
     """
 
     certificate: str
@@ -81,6 +83,8 @@ class TlsaClaim:
     publisher: str
     ttl: int
     prune: bool | tuple[TlsaRecord, ...] = False
+    strict: bool = False
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,25 @@ class ReadyCsr:
 
 
 @dataclass(frozen=True, slots=True)
+class SpareKey:
+    """The public half of a next key that is kept elsewhere: the file that the config names, and its SPKI."""
+
+    path: str
+    spki_der: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateSpec:
     """What danelaw manages: DNS names, one key at a time, its TLSA claims and its deployments.
 
     ``key`` is adopted, and opened by the password in ``key_password_file``. With ``csr`` and no ``key`` the private
     key is kept elsewhere, and no deployment carries it.
+
+    ``rollover``: a key is replaced when it was current for so long; None: when somebody asks. ``next_key``: the next
+    key is made and published ahead; ``spare`` is its public half where it is kept elsewhere. ``settle``: after a
+    cutover, prove again so much later, then withdraw the old key's records. ``retired_keys``: what becomes of a key
+    that nothing needs any more. ``intermediates`` are CA certificates, DER, that the CA may issue from, beside those
+    seen: records of usage 2 are published for all of them.
     """
 
     name: str
@@ -122,6 +140,12 @@ class CertificateSpec:
     timeout: timedelta = timedelta(seconds=60)
     claims: tuple[TlsaClaim, ...] = ()
     deployments: tuple[Deployment, ...] = ()
+    rollover: timedelta | None = None
+    next_key: bool = False
+    spare: SpareKey | None = None
+    settle: timedelta = timedelta(hours=24)
+    retired_keys: Literal["archive", "shred"] = "archive"
+    intermediates: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

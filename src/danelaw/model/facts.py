@@ -11,9 +11,10 @@ from danelaw.model.things import Chain, Endpoint, KeyAlgorithm, TlsaRecord
 
 @dataclass(frozen=True, slots=True)
 class KeyFact:
-    """A private key that this host holds, or (``elsewhere``) the public half of one that it has only a CSR of.
+    """A private key that this host holds, or (``elsewhere``) the public half of one that is kept elsewhere.
 
-    ``certificate`` whose key it is; ``origin`` where it came from; ``path`` where it is kept here.
+    ``certificate`` whose key it is; ``origin`` where it came from; ``path`` where it is kept here. ``current_since``:
+    when it became the certificate's current key, None of a next key; the latest is current, those before are retired.
     """
 
     spki_sha256: str
@@ -26,6 +27,8 @@ class KeyFact:
     made_at: datetime
     compromised_at: datetime | None = None
     destroyed_at: datetime | None = None
+    current_since: datetime | None = None
+    archived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,27 @@ class OrderFact:
     problem: str | None = None
 
 
+IntentKind = Literal["renew", "rollover", "revoke", "adopt"]
+IntentOption = Literal["emergency", "accept-outage", "yes"]
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a person asked for and no step has answered yet (``--force-renewal``)."""
+    """What a person asked for and no step has answered yet; open ones of one kind and certificate are one.
+
+    ``renew`` (``--force-renewal``), ``rollover``, ``revoke`` (``leaf_sha256`` and ``reason`` say what and why), and
+    ``adopt``. ``options`` are ``emergency`` (no settling), ``accept-outage`` (caches are not waited for) and ``yes``
+    (revoke what is live).
+    """
 
     certificate: str
-    kind: Literal["renew"]
+    kind: IntentKind
     by: str
     asked_at: datetime
     closed_at: datetime | None = None
+    options: tuple[IntentOption, ...] = ()
+    leaf_sha256: str = ""
+    reason: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +226,28 @@ class OnDisk:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """How this host's clocks stood at its last look: the wall clock beside the seconds since boot."""
+
+    host: str
+    boot_id: str
+    boot_seconds: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The wall clock went another way than the boot clock, by ``seconds``, or a boot came in between.
+
+    ``at`` is the wall clock when that was noticed: nothing before it proves that time has passed.
+    """
+
+    at: datetime
+    boot_id: str
+    seconds: float
+
+
 EffectOutcome = Literal["done", "failed", "lost", "interrupted"]
 """``lost``: somebody else was first; ``interrupted``: a crash or a stop, which is no failed try."""
 
@@ -245,6 +282,8 @@ Fact = (
     | Generation
     | Primary
     | OnDisk
+    | ClockSeen
+    | ClockStepped
 )
 
 FACT_KEYS: Mapping[type, tuple[str, ...]] = {
@@ -262,6 +301,8 @@ FACT_KEYS: Mapping[type, tuple[str, ...]] = {
     Generation: ("host", "deployment", "n"),
     Primary: ("owner",),
     OnDisk: ("deployment",),
+    ClockSeen: ("host",),
+    ClockStepped: ("at",),
 }
 """What identifies a row; recording a fact with a known key replaces that row."""
 
@@ -284,4 +325,6 @@ class Facts:
     generations: tuple[Generation, ...] = ()
     primaries: tuple[Primary, ...] = ()
     on_disk: tuple[OnDisk, ...] = ()
+    clocks: tuple[ClockSeen, ...] = ()
+    clock_steps: tuple[ClockStepped, ...] = ()
     effects: tuple[Effect, ...] = ()

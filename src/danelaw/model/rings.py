@@ -124,8 +124,21 @@ class Authority(Protocol):
         """
         ...
 
-    def revoke(self, leaf_der: bytes, reason: int) -> None:
-        """Revoke a certificate, signed with the account's key (RFC 8555 section 7.6)."""
+    def revoke(self, leaf_der: bytes, reason: int, signer: "Signer | None" = None) -> None:
+        """Revoke a certificate, signed with the account's key or the certificate's own (RFC 8555 section 7.6)."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs with one private key, and shows its public half."""
+
+    @property
+    def spki_der(self) -> bytes:
+        """Return the public half, SubjectPublicKeyInfo, DER."""
+        ...
+
+    def signature(self, message: bytes) -> bytes:
+        """Return the signature as JWS has it: ES256 (r and s, 32 octets each), ES384 or RS256 (RFC 7518 section 3)."""
         ...
 
 
@@ -141,6 +154,25 @@ class Host(Protocol):
 
         Of ``spec.csr`` without a key the public half is returned, and nothing is stored.
         """
+        ...
+
+    def take_next_key(self, spec: CertificateSpec, known: Sequence[KeyFact]) -> KeyFact:
+        """Make a next key of ``spec.key_type``, or return ``spec.spare``; stored durably before it returns.
+
+        ``known`` are the certificate's keys of which the store knows. One made by a run that died before it was heard
+        of is found again: no second one is made. `Refused` where ``spec.spare`` is a key in use.
+        """
+        ...
+
+    def put_away(self, key: KeyFact, how: Literal["archive", "shred"]) -> KeyFact:
+        """Move a key's file among the archived ones, or overwrite and remove it; idempotent.
+
+        Returns the key as it is known from now on: ``path`` where it is, ``archived_at`` or ``destroyed_at`` set.
+        """
+        ...
+
+    def sign(self, key: KeyFact) -> Signer:
+        """Return what signs with a private key that does not leave this host (RFC 8555 section 7.6: revocation)."""
         ...
 
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from danelaw.model.things import TlsaRecord
 
@@ -16,11 +17,51 @@ class TakeKey:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeNextKey:
+    """Make a certificate's next key, or take the public half of the one that is kept elsewhere."""
+
+    certificate: str
+    path: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Obtain:
-    """Order a certificate over a key, or carry on an open order."""
+    """Order a certificate over a key, or carry on an open order. ``ahead``: over the next key, for a rollover."""
 
     certificate: str
     spki_sha256: str
+    why: str
+    ahead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Every service presents a chain over the next key: it is the current one from now on, the other is retired."""
+
+    certificate: str
+    spki_sha256: str
+    retires: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Put a key away that nothing needs any more, or destroy it."""
+
+    certificate: str
+    spki_sha256: str
+    how: Literal["archive", "shred"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Revoke a certificate (RFC 8555 section 7.6)."""
+
+    certificate: str
+    leaf_sha256: str
+    reason: int
     why: str
 
 
@@ -81,7 +122,7 @@ class Prove:
     why: str
 
 
-Step = TakeKey | Obtain | Publish | Stage | Activate | Reload | Prove
+Step = TakeKey | TakeNextKey | Obtain | Publish | Stage | Activate | Reload | Prove | Promote | Retire | Revoke
 
 
 @dataclass(frozen=True, slots=True)
