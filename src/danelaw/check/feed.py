@@ -14,18 +14,28 @@ LONGEST_LINE = 64 * 1024
 async def lines_of(file: IO[str]) -> AsyncGenerator[str, None]:
     """Yield the lines of an open file, pipe or terminal from where it stands, while the event loop goes on.
 
-    Octets that are not UTF-8 become U+FFFD. Raises `InputError` for a line longer than `LONGEST_LINE`, and where
-    reading fails.
+    Octets that are not UTF-8 become U+FFFD. Of a line longer than `LONGEST_LINE` comes its beginning with "…" behind
+    it, which is no target, and the next line after it. Raises `InputError` where reading fails.
     """
-    rest = b""
+    rest, skipping = b"", False
     while data := await _read(file.fileno()):
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            yield line.decode("utf-8", "replace")
-        if len(rest) > LONGEST_LINE:
-            raise InputError(f"{file.name}: has a line longer than {LONGEST_LINE} octets; give one target a line")
+            if not skipping:
+                yield _text(line)
+            skipping = False
+        if len(rest) > LONGEST_LINE and not skipping:
+            yield _text(rest)
+            skipping = True
+        if skipping:
+            rest = b""
     if rest:
-        yield rest.decode("utf-8", "replace")
+        yield _text(rest)
+
+
+def _text(line: bytes) -> str:
+    cut = line[:LONGEST_LINE].decode("utf-8", "replace")
+    return cut if len(line) <= LONGEST_LINE else f"{cut}…"
 
 
 async def _read(descriptor: int) -> bytes:

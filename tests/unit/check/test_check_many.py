@@ -18,7 +18,7 @@ from danelaw.check.gates import Gates
 from danelaw.check.looks import Looks
 from danelaw.check.many import Judged, NotJudged, Result, examine_many
 from danelaw.check.shared import Shared
-from danelaw.errors import InputError, Refused
+from danelaw.errors import Refused
 from danelaw.model import Answer, Lookup, OwnerLook, Question, Report, Target
 from fakes import reports
 from fakes.outside import FakeOutside
@@ -219,11 +219,29 @@ def test_a_slow_pipe_holds_nothing_up_and_is_left_at_once() -> None:
     os.close(theirs)
 
 
-def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("longest", [b"x" * 5_000_000, b" " * 5_000_000, b"b.example" + b" " * LONGEST_LINE + b"#"])
+def test_a_line_without_end_is_one_that_names_no_target_and_the_others_go_on(tmp_path: Path, longest: bytes) -> None:
     path = tmp_path / "targets"
-    path.write_bytes(b"a.example\n" + b"x" * 3 * LONGEST_LINE)
-    with pytest.raises(InputError, match="has a line longer than 65536 octets"):
-        asyncio.run(read(str(path)))
+    path.write_bytes(b"a.example\n" + longest + b"\nc.example\n" + b"x" * 3 * LONGEST_LINE)
+
+    async def judged() -> list[Result]:
+        with path.open(encoding="utf-8") as file:
+            return [result async for result in examine_many(lines_of(file), good, jobs=1)]
+
+    results = asyncio.run(judged())
+    assert [(each.line, each.status) for each in results] == [(1, 0), (2, 4), (3, 0), (4, 4)]
+    for each in results:
+        assert isinstance(each, Judged) or "expected a domain" in each.problem
+        assert len(each.text) <= 300
+
+
+def test_the_longest_line_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "targets"
+    path.write_bytes(b"x" * LONGEST_LINE + b"\n" + b"y" * (LONGEST_LINE + 1) + b"\n#" + b"z" * 5_000_000 + b"\nz")
+    whole, cut, comment, last = asyncio.run(read(str(path)))
+    assert whole == "x" * LONGEST_LINE
+    assert cut == "y" * LONGEST_LINE + "…"
+    assert (comment[:2], comment[-1], last) == ("#z", "…", "z")
 
 
 # --- shared answers --------------------------------------------------------------------------------------------------
