@@ -4,11 +4,10 @@ The JSON follows the fields of `model.outside`; of a chain it holds the certific
 again. Private keys never occur in answers.
 """
 
-import binascii
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from types import UnionType
@@ -102,25 +101,63 @@ def loads(text: str, name: str = "the recording") -> Recording:
         raise InputError(f"{name}: is larger than {LARGEST >> 20} MiB; expected a recording of a check")
     try:
         found = json.loads(text)
-        if not isinstance(found, dict) or "danelaw-recording" not in found:
-            raise InputError(f'{name}: has no "danelaw-recording"; expected a file that a check was recorded in')
-        if found["danelaw-recording"] != FORMAT:
-            raise InputError(f"{name}: is a recording of form {found['danelaw-recording']!r:.20}; expected {FORMAT}")
-        return Recording(
-            _from_json(found["target"], Target),
-            _from_json(found["at"], datetime),
-            tuple(_answer(each) for each in found["answers"]),
-            _from_json({"roots_der": [], **found["wishes"]}, Wishes),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {str(error)[:120]}"
-        raise InputError(f"{name}: is not a recording of a check ({reason})") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{name}: {where} is no JSON ({error.msg}); expected a recording of a check") from None
+    except RecursionError:
+        raise InputError(f"{name}: is nested too deeply; expected a recording of a check") from None
+    except ValueError:  # a number of thousands of digits
+        raise InputError(f"{name}: holds a number without end; expected a recording of a check") from None
+    if not isinstance(found, dict) or "danelaw-recording" not in found:
+        raise InputError(f'{name}: has no "danelaw-recording"; expected a file that a check was recorded in')
+    if found["danelaw-recording"] != FORMAT:
+        form = _short(found["danelaw-recording"])
+        raise InputError(f"{name}: is a recording of form {form}; expected {FORMAT}")
+    try:
+        return _recording(found)
+    except _Unfit as unfit:
+        reason = f"{unfit.where} has {unfit.found} where {unfit.expected} was expected"
+        raise InputError(f"{name}: is not a recording of a check: {reason}") from None
 
 
-def _answer(found: Json) -> Answer:
-    ((kind, value),) = found.items()
-    answer: Answer = _from_json(value, _KINDS[kind])
+class _Unfit(Exception):
+    """Something in the JSON that is not what the model has there: where, what was found, and what was expected."""
+
+    def __init__(self, where: str, found: str, expected: str) -> None:
+        self.where, self.found, self.expected = where, found, expected
+        super().__init__(where, found, expected)
+
+
+def _recording(found: dict[str, Json]) -> Recording:
+    for key in ("target", "at", "answers", "wishes"):
+        if key not in found:
+            raise _Unfit("the file", f"no {key}", "one")
+    answers = found["answers"]
+    if not isinstance(answers, list):
+        raise _Unfit("answers", _short(answers), "a list")
+    wishes = found["wishes"]
+    return Recording(
+        _from_json(found["target"], Target, "target"),
+        _from_json(found["at"], datetime, "at"),
+        tuple(_answer(each, f"answers[{number}]") for number, each in enumerate(answers)),
+        _from_json({"roots_der": [], **wishes} if isinstance(wishes, dict) else wishes, Wishes, "wishes"),
+    )
+
+
+def _answer(found: Json, where: str) -> Answer:
+    kind = next(iter(found), "") if isinstance(found, dict) and len(found) == 1 else ""
+    if kind not in _KINDS:
+        raise _Unfit(where, _short(kind or found), f"an answer (one of {', '.join(_KINDS)})")
+    answer: Answer = _from_json(found[kind], _KINDS[kind], f"{where}.{kind}")
     return answer
+
+
+def _short(value: Json) -> str:
+    """Return what was found, in few characters that a terminal may show."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"
 
 
 def _to_json(value: object) -> Json:
@@ -142,51 +179,80 @@ def _to_json(value: object) -> Json:
     return value
 
 
-def _from_json(value: Json, kind: Any) -> Any:
-    """Return a value of a type of the model. Raises ValueError, TypeError or KeyError where JSON holds another."""
+def _from_json(value: Json, kind: Any, where: str) -> Any:
+    """Return a value of a type of the model. Raises `_Unfit` where JSON holds another."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in {Union, UnionType}:
         (inner,) = (each for each in arguments if each is not type(None))
-        return None if value is None else _from_json(value, inner)
+        return None if value is None else _from_json(value, inner, where)
     if origin is Literal:
         if value not in arguments:
-            raise ValueError(f"{value!r:.40} where one of {', '.join(map(str, arguments))} was expected")
+            raise _Unfit(where, _short(value), f"one of {', '.join(map(str, arguments))}")
         return value
     if origin is tuple:
         if not isinstance(value, list):
-            raise TypeError(f"{value!r:.40} where a list was expected")
-        return tuple(_from_json(each, arguments[0]) for each in value)
+            raise _Unfit(where, _short(value), "a list")
+        return tuple(_from_json(each, arguments[0], f"{where}[{number}]") for number, each in enumerate(value))
     if origin is not None:  # Mapping
-        return {str(key): _from_json(each, arguments[1]) for key, each in value.items()}
-    return _plain(value, kind)
-
-
-def _plain(value: Json, kind: Any) -> Any:
-    if kind is Chain:
-        return _chain(value)
-    if kind is bytes:
-        try:
-            return b64decode(value, validate=True)
-        except binascii.Error:
-            raise ValueError(f"{value!r:.40} where base64 was expected") from None
-    if kind is datetime:
-        at = datetime.fromisoformat(value)
-        if at.tzinfo is None:
-            raise ValueError(f"{value} has no zone")
-        return at
+        if not isinstance(value, dict):
+            raise _Unfit(where, _short(value), "an object")
+        return {key: _from_json(each, arguments[1], f"{where}.{_key(key)}") for key, each in value.items()}
     if is_dataclass(kind) or hasattr(kind, "_fields"):
-        hints = _hints(kind)
-        return kind(**{name: _from_json(each, hints[name]) for name, each in value.items()})
+        return _chain(value, where) if kind is Chain else _object(value, kind, where)
+    return _plain(value, kind, where)
+
+
+def _object(value: Json, kind: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise _Unfit(where, _short(value), "an object")
+    hints = _hints(kind)
+    unknown = next((name for name in value if name not in hints), None)
+    if unknown is not None:
+        raise _Unfit(where, f"the key {_key(unknown)}", f"one of {', '.join(hints)}")
+    read = {name: _from_json(each, hints[name], f"{where}.{name}") for name, each in value.items()}
+    missing = sorted(_needed(kind) - set(value))
+    if missing:
+        raise _Unfit(where, f"no {missing[0]}", "one")
+    return kind(**read)
+
+
+def _key(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name[:40])
+
+
+_WORDS = {str: "text", int: "a whole number", bool: "true or false", bytes: "base64", datetime: "an instant in UTC"}
+
+
+def _plain(value: Json, kind: Any, where: str) -> Any:
+    unfit = _Unfit(where, _short(value), _WORDS[kind])
+    if kind in {bytes, datetime}:
+        if not isinstance(value, str):
+            raise unfit
+        try:
+            read = b64decode(value, validate=True) if kind is bytes else datetime.fromisoformat(value)
+        except ValueError:
+            raise unfit from None
+        if isinstance(read, datetime) and read.tzinfo is None:
+            raise unfit
+        return read
     if type(value) is not kind:
-        raise TypeError(f"{value!r:.40} where {kind.__name__} was expected")
+        raise unfit
     return value
 
 
-def _chain(value: Json) -> Chain:
+def _chain(value: Json, where: str) -> Chain:
     try:
-        return pki.chain_from_der(_from_json(value, tuple[bytes, ...]))
+        return pki.chain_from_der(_from_json(value, tuple[bytes, ...], where))
     except InputError as error:
-        raise ValueError(str(error)) from None
+        raise _Unfit(where, str(error), "a chain of certificates") from None
+
+
+@cache
+def _needed(kind: Any) -> frozenset[str]:
+    """Return the fields of a dataclass or named tuple that have no default."""
+    if is_dataclass(kind):
+        return frozenset(f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+    return frozenset(kind._fields) - frozenset(kind._field_defaults)
 
 
 @cache

@@ -214,24 +214,38 @@ GOOD = dumps(Recording(TARGET, reports.AT, (reports.mx(reports.HOST),)))
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "is not a recording"),
+        ("", "line 1, column 1 is no JSON (Expecting value); expected a recording of a check"),
+        (GOOD[:-5], "is no JSON ("),
         ("[]", "danelaw-recording"),
         ("{}", "danelaw-recording"),
+        ("[" * 100_000, "is nested too deeply"),
+        ("1" * 10_000, "holds a number without end"),
         (GOOD.replace('"danelaw-recording": 1', '"danelaw-recording": 2'), "form 2; expected 1"),
-        (GOOD.replace('"secure"', '"certain"'), "'certain' where one of secure"),
-        (GOOD.replace('"ttl": 3600', '"ttl": "3600"'), "where int was expected"),
-        (GOOD.replace('"ttl": 3600', '"tll": 3600'), "KeyError: 'tll'"),
-        (GOOD.replace('"2026-06-01T12:00:00+00:00"', '"2026-06-01T12:00:00"'), "has no zone"),
-        (GOOD.replace('"looked-up"', '"looked-down"'), "looked-down"),
-        (GOOD.replace('"answers": [', '"answers": [7, '), "is not a recording"),
-        ("[" * 100_000, "RecursionError"),
+        (GOOD.replace('"danelaw-recording": 1', '"danelaw-recording": {"a": 2}'), "form an object; expected 1"),
+        (GOOD.replace('"target"', '"tarted"'), "the file has no target where one was expected"),
+        (GOOD.replace('"secure"', '"certain"'), 'answers[0].looked-up.security has "certain" where one of secure, '),
+        (GOOD.replace('"secure"', '{"secure": 1}'), "security has an object where one of secure, "),
+        (GOOD.replace('"ttl": 3600', '"ttl": "3600"'), 'looked-up.ttl has "3600" where a whole number was expected'),
+        (GOOD.replace('"ttl": 3600', '"tll": 3600'), "looked-up has the key tll where one of lookup, security, "),
+        (GOOD.replace('"rrtype": "MX"', '"name": "a"'), "answers[0].looked-up.lookup has no rrtype where one was"),
+        (GOOD.replace('"2026-06-01T12:00:00+00:00"', '"2026-06-01T12:00:00"'), "at has "),
+        (GOOD.replace('"2026-06-01T12:00:00+00:00"', '"noon"'), 'at has "noon" where an instant in UTC was expected'),
+        (GOOD.replace('"2026-06-01T12:00:00+00:00"', "5"), "at has 5 where an instant in UTC was expected"),
+        (GOOD.replace('"looked-up"', '"looked-down"'), 'answers[0] has "looked-down" where an answer (one of '),
+        (GOOD.replace('"answers": [', '"answers": [7, '), "answers[0] has 7 where an answer (one of looked-up, "),
+        (GOOD.replace('"answers": [', '"answers": [{}, '), "answers[0] has an object where an answer "),
+        (GOOD.replace('"ttls": {}', '"ttls": []'), "wishes.ttls has a list where an object was expected"),
+        (GOOD.replace('"ttls": {}', '"ttls": {"a\\u001b": "x"}'), 'wishes.ttls.a? has "x" where a whole number was'),
     ],
 )
 def test_what_is_no_recording_is_refused_and_the_file_named(text: str, says: str) -> None:
     with pytest.raises(InputError) as refused:
         loads(text, "facts.json")
-    assert str(refused.value).startswith("facts.json: ")
-    assert says in str(refused.value)
+    said = str(refused.value)
+    assert said.startswith("facts.json: ")
+    assert says in said
+    assert said.isprintable()
+    assert "Error" not in said, "the name of an exception is nothing for people"
 
 
 def test_a_chain_is_read_from_its_certificates_again() -> None:
