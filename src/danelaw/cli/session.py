@@ -130,17 +130,22 @@ LOUD = ("HOLD", "      to do", "FAILED", "again")
 def _listener(arguments: argparse.Namespace, told: set[str] | None = None) -> Callable[[Event], None]:
     """Print what happens as it happens: on standard error with ``--json``, else beside the rest.
 
-    ``told`` gets the failures.
+    ``told`` gets the failures; one that was told is not spelt out again.
     """
+    from danelaw.cli.words import once  # noqa: PLC0415 (start-up)
+
     out: TextIO = sys.stderr if arguments.json else sys.stdout
+    failures: set[str] = set() if told is None else told
 
     def listen(event: Event) -> None:
-        if told is not None and event.kind == "failed":
-            told.add(event.text)
+        text = once(event.text, failures)
+        if event.kind == "failed":
+            text = "as above" if event.text in failures else event.text
+            failures.add(event.text)
         if (arguments.quiet and event.kind != "failed") or (event.kind == "detail" and not arguments.verbose):
             return
         mark = {"step": "now ", "done": "done", "failed": "FAILED", "lost": "lost"}.get(event.kind, "    ")
-        line = f"{mark}  {event.at:%H:%M:%S}  {event.text}"
+        line = f"{mark}  {event.at:%H:%M:%S}  {text}"
         # Whoever reads may have gone (`| head`), the log's disk be full: that is not to end a run in the middle.
         with suppress(OSError):
             write_line(out, line)
@@ -150,7 +155,7 @@ def _listener(arguments: argparse.Namespace, told: set[str] | None = None) -> Ca
 
 
 def _plan(arguments: argparse.Namespace, around: Around) -> int:
-    from danelaw.cli.words import plan_lines  # noqa: PLC0415 (start-up)
+    from danelaw.cli.words import is_to_do, plan_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
     from danelaw.run.plan import plan  # noqa: PLC0415 (start-up)
@@ -166,8 +171,7 @@ def _plan(arguments: argparse.Namespace, around: Around) -> int:
         said += address_notes(config.desired, world.rings.dns)
     value = plan_json(entries, said)
     _print(arguments, value, plan_lines)
-    to_do = any("step" in entry or "hold" in entry for entry in value["plan"] if entry["now"])
-    return 3 if arguments.exit_code and to_do else 0
+    return 3 if arguments.exit_code and is_to_do(value) else 0
 
 
 def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:

@@ -16,30 +16,46 @@ def plan_lines(plan: Json) -> Iterable[str]:
     yield from _notes(plan)
 
 
+def is_to_do(plan: Json) -> bool:
+    """Return whether a plan has something to do now, needs a person, or is to do again what failed, if later."""
+    return any(
+        entry["wait"] == "backoff" if "wait" in entry else entry["now"]  # a failure is no rest
+        for entry in plan["plan"]
+    )
+
+
 def _when(entry: Json) -> str:
     """Return the instant at which an entry is due, "" for now."""
     return str(entry["until"]) if "wait" in entry else "" if entry["now"] else str(entry["at"])
 
 
-def outcome_lines(outcome: Json, told: Container[str] = ()) -> Iterable[str]:
+def once(text: str, told: Container[str]) -> str:
+    """Return a sentence without the failure that it ends with, where that was told before."""
+    head, after, failure = text.partition(" was not proven: ")
+    return f"{head} was not proven" if after and failure in told else text
+
+
+def outcome_lines(outcome: Json, told: Iterable[str] = ()) -> Iterable[str]:
     """Return what failed, what needs a person, and what is waited for. Failures ``told`` before are not repeated."""
+    told = set(told)
     for hold in outcome["holds"]:
         yield f"HOLD  {hold['subject']}: {hold['why']}"
         yield f"      to do: {hold['remedy']}"
     for failure in dict.fromkeys(outcome["failed"]):
         if failure not in told:
             yield f"FAILED  {failure}"
-    yield from _waits(outcome["waits"])
+    yield from _waits(outcome["waits"], told | set(outcome["failed"]))
     yield from _notes(outcome)
     if not (outcome["holds"] or outcome["failed"] or outcome["waits"]):
         yield "Done; nothing is waited for."
 
 
-def _waits(found: Iterable[Json]) -> Iterable[str]:
-    waits = list(found)
+def _waits(found: Iterable[Json], told: Iterable[str]) -> Iterable[str]:
+    waits, said = list(found), set(told)
     for wait in waits:
         again = wait["wait"] == "backoff"
-        yield f"{'again' if again else 'next':<5} {_short(wait['until'])}  {_wait(wait)}"
+        yield f"{'again' if again else 'next':<5} {_short(wait['until'])}  {once(_wait(wait), said)}"
+        said.add(_wait(wait).partition(" was not proven: ")[2])
     if any(wait["wait"] == "backoff" for wait in waits):
         yield "again at once: danelaw apply --retry-now"
 
@@ -70,7 +86,8 @@ def status_lines(state: Json) -> Iterable[str]:
     for hold in state["holds"]:
         yield f"HOLD  {hold['subject']}: {hold['why']}"
         yield f"      to do: {hold['remedy']}"
-    yield from _waits(wait for wait in state["waits"] if wait["wait"] != "renewal")
+    told = {each["failure"] for certificate in state["certificates"] for each in certificate["deployments"]}
+    yield from _waits((wait for wait in state["waits"] if wait["wait"] != "renewal"), told)
     yield from _notes(state)
 
 

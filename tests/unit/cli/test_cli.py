@@ -1,17 +1,20 @@
 """The command line as a user meets it where no server is needed: usage, errors, exit statuses, `tlsa`."""
 
+import argparse
 import hashlib
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from danelaw.cli.arguments import parser
-from danelaw.cli.session import LOUD
-from danelaw.cli.words import outcome_lines, plan_lines, status_lines
+from danelaw.cli.session import LOUD, _listener
+from danelaw.cli.words import is_to_do, outcome_lines, plan_lines, status_lines
+from danelaw.run.rings import Event
 
 KEY = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
 
@@ -104,6 +107,22 @@ def test_plan_lines_say_when_what_and_why() -> None:
     assert lines[2] == "U                     until then: Z"
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"now": True, "step": "publish"}, True),
+        ({"now": False, "step": "publish"}, False),
+        ({"now": True, "hold": "h"}, True),
+        ({"now": True, "wait": "renewal"}, False),
+        ({"now": True, "wait": "cached"}, False),
+        ({"now": True, "wait": "backoff"}, True),
+        ({"now": False, "wait": "backoff"}, True),
+    ],
+)
+def test_what_is_to_do(entry: dict[str, Any], *, expected: bool) -> None:
+    assert is_to_do({"plan": [{"now": True, "wait": "renewal"}, entry]}) is expected
+
+
 def test_a_config_without_a_certificate_is_no_success(tmp_path: Path) -> None:
     """A truncated file must not stop renewals in silence."""
     config = tmp_path / "danelaw.toml"
@@ -149,6 +168,42 @@ def test_outcome_lines_name_holds_with_what_to_do() -> None:
 def test_what_was_told_when_it_failed_is_not_told_again() -> None:
     outcome = {"holds": [], "failed": ["F", "G"], "waits": [], "notes": []}
     assert list(outcome_lines(outcome, {"F"})) == ["FAILED  G"]
+
+
+FAILURE = "sh reload: exit status 3: broken"
+
+
+def waiting(subject: str) -> dict[str, str]:
+    why = f"{subject}: generation 1 was not proven: {FAILURE}"
+    return {"wait": "backoff", "subject": subject, "why": why, "until": "2026-01-01T00:00:00Z"}
+
+
+def test_a_failed_reload_is_spelt_out_once_however_many_wait_for_it() -> None:
+    outcome = {"holds": [], "failed": [FAILURE], "waits": [waiting("A"), waiting("B")], "notes": []}
+    waits = [f"again 2026-01-01 00:00:00Z  {name}: generation 1 was not proven" for name in "AB"]
+    last = "again at once: danelaw apply --retry-now"
+    assert list(outcome_lines(outcome, {FAILURE})) == [*waits, last]
+    assert list(outcome_lines(outcome)) == [f"FAILED  {FAILURE}", *waits, last]
+    outcome["failed"] = []  # another run's
+    assert list(outcome_lines(outcome)) == [f"{waits[0]}: {FAILURE}", waits[1], last]
+    assert list(outcome_lines(outcome, {"another failure"})) == [f"{waits[0]}: {FAILURE}", waits[1], last]
+
+
+def test_a_run_tells_a_failure_once_and_then_refers_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    told: set[str] = set()
+    listen = _listener(argparse.Namespace(json=False, quiet=False, verbose=False), told)
+    back = f"put generation 0 back: generation 1 was not proven: {FAILURE}"
+    events = [("failed", FAILURE), ("step", back), ("failed", FAILURE), ("failed", "G"), ("step", f"{back}, too")]
+    for kind, text in events:
+        listen(Event(kind, datetime(2026, 1, 1, tzinfo=UTC), text))
+    assert capsys.readouterr().out.splitlines() == [
+        f"FAILED  00:00:00  {FAILURE}",
+        "now   00:00:00  put generation 0 back: generation 1 was not proven",
+        "FAILED  00:00:00  as above",
+        "FAILED  00:00:00  G",
+        f"now   00:00:00  {back}, too",
+    ]
+    assert told == {FAILURE, "G"}
 
 
 def test_a_back_off_is_loud_and_says_the_way_past_it() -> None:
