@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,11 +21,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from danelaw.acme.deaf import start_deaf
 from danelaw.acme.problem import MalformedAnswer
 from danelaw.errors import Refused
+from danelaw.model import Progress
 
 LARGEST_BODY = 1 << 20
 """Octets; the largest chain or order that a CA sends is some 20 KiB."""
 
 _CONNECT_SECONDS = 10.0
+
+PATIENCE = 1.0
+"""Seconds after which it is said who is waited for."""
 
 
 class Unreachable(Exception):
@@ -93,9 +98,19 @@ class Transport:
     """Connections to one CA, kept open between requests. ``ca_bundle`` replaces the system's roots.
 
     ``silence`` is how long the CA may say nothing; an answer's head and its body may each take twice that in all.
+    ``say`` hears, on another thread, who is waited for where an exchange takes longer than ``patience``, in seconds.
     """
 
-    def __init__(self, ca_bundle: str | None, user_agent: str, silence: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(
+        self,
+        ca_bundle: str | None,
+        user_agent: str,
+        silence: timedelta = timedelta(seconds=30),
+        *,
+        say: Progress | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._say, self._patience = say, patience
         self._silence = silence.total_seconds()
         try:
             context = ssl.create_default_context(cafile=ca_bundle)
@@ -123,6 +138,24 @@ class Transport:
         Raises `Unreachable` where no whole answer came, `MalformedAnswer` for one over `LARGEST_BODY`, `Refused` where
         the CA's own TLS certificate is not trusted.
         """
+        with self._saying(urlsplit(url).netloc):
+            return self._exchange(method, url, body, accept)
+
+    @contextlib.contextmanager
+    def _saying(self, host: str) -> Iterator[None]:
+        """Say who is waited for, once patience ends."""
+        if self._say is None:
+            yield
+            return
+        timer = threading.Timer(self._patience, self._say, [f"waiting for {host} to answer"])
+        timer.daemon = True
+        start_deaf(timer)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _exchange(self, method: str, url: str, body: bytes | None, accept: str | None) -> Exchange:
         headers = dict(self._pools.headers)
         if body is not None:
             headers["Content-Type"] = "application/jose+json"  # RFC 8555 section 6.2

@@ -14,6 +14,13 @@ from danelaw.acme.transport import Transport, Unreachable
 HALF_A_SECOND = timedelta(seconds=0.5)
 
 
+class Heard(list[str]):
+    """`model.Progress`: the lines that were said."""
+
+    def __call__(self, text: str) -> None:
+        self.append(text)
+
+
 @contextlib.contextmanager
 def server(first: bytes, drip: bytes, rounds: int = 100) -> Iterator[str]:
     """Say ``first``, then ``drip`` every tenth of a second until the client is gone; yield the URL."""
@@ -91,3 +98,25 @@ def test_what_is_not_http_is_no_answer(answer: bytes) -> None:
         with pytest.raises(Unreachable):
             transport.exchange("GET", url)
         transport.close()
+
+
+def test_a_ca_that_is_waited_for_is_named_once() -> None:
+    said = Heard()
+    transport = Transport(None, "danelaw/test", HALF_A_SECOND, say=said, patience=0.05)
+    with server(b"", b"") as url:
+        with pytest.raises(Unreachable):
+            transport.exchange("GET", url)
+        transport.close()
+    assert said == [f"waiting for {url.split('/')[2]} to answer"]
+
+
+def test_of_a_ca_that_answers_nothing_is_said() -> None:
+    said = Heard()
+    transport = Transport(None, "danelaw/test", HALF_A_SECOND, say=said, patience=60)
+    before = set(threading.enumerate())
+    with server(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b"") as url:
+        assert transport.exchange("GET", url).body == b"x"
+        transport.close()
+    for timer in set(threading.enumerate()) - before:
+        timer.join()  # it was cancelled, else this takes a minute
+    assert said == []
