@@ -13,8 +13,9 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_public_key
 
 from danelaw.model import Chain
 from danelaw.pki import chain_from_der
@@ -60,17 +61,17 @@ def write_leaf_key(path: Path) -> str:
 
 
 @cache
-def chain_of(name: str) -> Chain:
-    """Return a chain of a leaf for ``name`` over `leaf_key` and the CA that signed it."""
+def chain_of(name: str, spki_der: bytes = b"") -> Chain:
+    """Return a chain of a leaf for ``name`` over `leaf_key`, or the key given, and the CA that signed it."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test CA")])
 
-    def certificate(subject: x509.Name, key: ec.EllipticCurvePrivateKey, names: list[str]) -> bytes:
+    def certificate(subject: x509.Name, key: CertificatePublicKeyTypes, names: list[str]) -> bytes:
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(ca_name)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(NOW - timedelta(days=1))
             .not_valid_after(NOW + timedelta(days=89))
@@ -80,7 +81,10 @@ def chain_of(name: str) -> Chain:
             builder = builder.add_extension(san, critical=False)
         return builder.sign(ca_key, SHA256()).public_bytes(Encoding.DER)
 
-    return chain_from_der([certificate(x509.Name([]), leaf_key(), [name]), certificate(ca_name, ca_key, [])])
+    leaf: CertificatePublicKeyTypes = leaf_key().public_key()
+    if spki_der:
+        leaf = load_der_public_key(spki_der)  # type: ignore[assignment] # the tests give what a certificate can hold
+    return chain_from_der([certificate(x509.Name([]), leaf, [name]), certificate(ca_name, ca_key.public_key(), [])])
 
 
 def in_child(work: Callable[[], object]) -> int:

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -31,13 +35,14 @@ from danelaw.model import (
     Security,
     Server,
     Service,
+    Signer,
     Solver,
     TlsaClaim,
     TlsaRecord,
     Validated,
     Visitor,
 )
-from danelaw.pki import csr_builder
+from danelaw.pki import check_public_key, csr_builder
 from danelaw.pki.chain import chain_pem
 from danelaw.run.rings import Event, Rings, Senders
 from danelaw.store import SqliteStore
@@ -165,6 +170,12 @@ class Machine:
     keys: dict[str, KeyFact | DanelawError] = field(default_factory=dict)
     """By certificate, what its key file holds, or why that is refused; without it a key is made."""
     own: frozenset[str] = frozenset({ADDRESS})
+    private: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = field(default_factory=dict)
+    """By SPKI digest, the next keys that were made; every other key is `leaf_key`."""
+    made: dict[str, list[KeyFact]] = field(default_factory=dict)
+    """By certificate, the next keys that were made, the newest last."""
+    put: list[tuple[str, str]] = field(default_factory=list)
+    """What was put away and how: (SPKI digest, "archive" or "shred")."""
 
     def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
         found = self.keys.get(spec.name)
@@ -175,12 +186,39 @@ class Machine:
     def take_key(self, spec: CertificateSpec) -> KeyFact:
         return self.peek_key(spec) or key_of(spec.name)
 
+    def take_next_key(self, spec: CertificateSpec, known: Sequence[KeyFact]) -> KeyFact:
+        if spec.spare is not None:
+            if any(key.spki_der == spec.spare.spki_der and key.current_since for key in known):
+                raise Refused(f"{spec.spare.path}: found the public half of a key in use")
+            return fact_of(spec.name, spec.spare.spki_der, self.now(), "elsewhere")
+        unheard = [key for key in self.made.get(spec.name, []) if key.spki_sha256 not in {k.spki_sha256 for k in known}]
+        if unheard:
+            return unheard[-1]
+        is_rsa = spec.key_type.startswith("rsa")
+        private = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
+        spki_der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        made = fact_of(spec.name, spki_der, self.now(), "made")
+        self.private[made.spki_sha256] = private
+        self.made.setdefault(spec.name, []).append(made)
+        return made
+
+    def put_away(self, key: KeyFact, how: Literal["archive", "shred"]) -> KeyFact:
+        self.put.append((key.spki_sha256, how))
+        if how == "archive":
+            return replace(key, path=f"/keys/archive/{key.spki_sha256}", archived_at=key.archived_at or self.now())
+        return replace(key, destroyed_at=key.destroyed_at or self.now())
+
+    def sign(self, key: KeyFact) -> Signer:
+        return MemorySigner(key.spki_der)
+
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
         if spec.csr is not None:
             if spec.csr.spki_der != key.spki_der:
                 raise Refused(f"{spec.csr.path}: found a CSR over another key")
             return spec.csr.csr_der
-        return csr_builder(spec.names, spec.subject).sign(leaf_key(), SHA256()).public_bytes(Encoding.DER)
+        private = self.private.get(key.spki_sha256, leaf_key())
+        request: x509.CertificateSigningRequest = csr_builder(spec.names, spec.subject).sign(private, SHA256())
+        return request.public_bytes(Encoding.DER)
 
     def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
         del key
@@ -218,6 +256,16 @@ class Machine:
         return self.own
 
 
+@dataclass(frozen=True)
+class MemorySigner:
+    """`model.Signer` whose signatures nobody looks at."""
+
+    spki_der: bytes
+
+    def signature(self, message: bytes) -> bytes:
+        return sha256(self.spki_der + message).digest()
+
+
 @dataclass
 class Ca:
     """`model.Authority`. ``answers`` are what it does when a pending order is to be validated, in turn; then all works.
@@ -229,6 +277,8 @@ class Ca:
     status: dict[str, str] = field(default_factory=dict)
     opens_as: str = "pending"
     revoked: list[tuple[bytes, int]] = field(default_factory=list)
+    signed_by: list[bytes | None] = field(default_factory=list)
+    """For each revocation, the SPKI of the certificate's key that signed it; None: the account's."""
     names: dict[str, str] = field(default_factory=dict)
     anew: bool = False
 
@@ -253,11 +303,12 @@ class Ca:
             self.status[order.url] = "valid"
         else:
             issue = chain_of.__wrapped__ if self.anew else chain_of
-            return replace(order, chain_pem=chain_pem(issue(self.names[order.url])))
+            return replace(order, chain_pem=chain_pem(issue(self.names[order.url], *_over(order.csr_der))))
         return self._state(order)
 
-    def revoke(self, leaf_der: bytes, reason: int) -> None:
+    def revoke(self, leaf_der: bytes, reason: int, signer: Signer | None = None) -> None:
         self.revoked.append((leaf_der, reason))
+        self.signed_by.append(None if signer is None else signer.spki_der)
 
     def _state(self, order: OrderState) -> OrderState:
         status = self.status[order.url]
@@ -329,8 +380,24 @@ class MailWorld:
         yield self.solver
 
 
+def _over(csr_der: bytes) -> tuple[bytes, ...]:
+    """Return the SPKI of a CSR where it is not that of `leaf_key`, as `chain_of` takes it."""
+    key = x509.load_der_x509_csr(csr_der).public_key()
+    return (
+        () if key == leaf_key().public_key() else (key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),)
+    )
+
+
+def fact_of(name: str, spki_der: bytes, at: datetime, origin: Literal["made", "elsewhere"]) -> KeyFact:
+    """Return a next key as a certificate's."""
+    spki_sha256 = sha256(spki_der).hexdigest()
+    algorithm = check_public_key(spki_der)
+    return KeyFact(spki_sha256, name, spki_der, algorithm, "h", f"/keys/{spki_sha256}", origin, at)
+
+
 def key_of(name: str) -> KeyFact:
     """Return the key of every leaf that `chain_of` makes, as a certificate's."""
     spki_der = leaf_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     spki_sha256 = chain_of(HOST).spki_sha256
-    return KeyFact(spki_sha256, name, spki_der, "ecdsa", "h", "/keys/1", "made", StandingClock().instant)
+    at = StandingClock().instant
+    return KeyFact(spki_sha256, name, spki_der, "ecdsa", "h", "/keys/1", "made", at, current_since=at)
