@@ -21,7 +21,7 @@ from danelaw.acme.messages import Directory, parse_directory, usable_url
 from danelaw.acme.problem import MalformedAnswer, Problem, failure, parse_problem, plain, retry_after
 from danelaw.acme.transport import Exchange, Transport, Unreachable
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import Clock, Progress
+from danelaw.model import Clock, Progress, Signer
 
 _TRIES = 6
 _FIRST_PAUSE = timedelta(seconds=0.5)
@@ -100,9 +100,8 @@ class Session:
         ``kid`` is the account's URL; None signs with the key itself in the header, for newAccount (section 6.2).
         """
         identity: dict[str, Any] = {"jwk": jwk(self.key.public_key())} if kid is None else {"kid": kid}
-        return self._post(
-            self._account, url, identity, b"" if payload is None else json.dumps(payload).encode(), accept
-        )
+        body = b"" if payload is None else json.dumps(payload).encode()
+        return self._post(self._account, url, identity, body, accept)
 
     def post_as(self, signer: Signer, url: str, payload: Mapping[str, Any]) -> Answer:
         """Send a request signed by a certificate's own key, which is in the header: a revocation.

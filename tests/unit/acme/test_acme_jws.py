@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from josepy.jwk import JWK
 
-from danelaw.acme.jws import AccountKey, base64url, jwk, key_authorization, sign, thumbprint
+from danelaw.acme.jws import AccountKey, AccountSigner, base64url, jwk, key_authorization, sign, thumbprint
 from danelaw.errors import Refused
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -59,7 +59,7 @@ def test_the_thumbprint_of_rfc_7638_section_3_1() -> None:
 @pytest.mark.parametrize("key", [RSA, ec.generate_private_key(ec.SECP256R1())], ids=["RS256", "ES256"])
 def test_certbots_library_verifies_our_signature_and_refuses_a_changed_one(key: AccountKey) -> None:
     header = {"jwk": jwk(key.public_key()), "nonce": "bm9uY2U", "url": "https://ca.test/new-account"}
-    signed = sign(key, header, b'{"termsOfServiceAgreed": true}')
+    signed = sign(AccountSigner(key), header, b'{"termsOfServiceAgreed": true}')
     theirs = JWS.from_json(json.loads(signed))
     assert theirs.verify(oracle_key(key).public_key())
     assert theirs.payload == b'{"termsOfServiceAgreed": true}'
@@ -69,11 +69,13 @@ def test_certbots_library_verifies_our_signature_and_refuses_a_changed_one(key: 
 
 
 def test_a_post_as_get_has_an_empty_payload() -> None:
-    signed = json.loads(sign(RSA, {"kid": "https://ca.test/acct/1", "nonce": "x", "url": "https://ca.test/a"}, b""))
+    signed = json.loads(
+        sign(AccountSigner(RSA), {"kid": "https://ca.test/acct/1", "nonce": "x", "url": "https://ca.test/a"}, b"")
+    )
     assert signed["payload"] == ""
     assert set(signed) == {"protected", "payload", "signature"}
 
 
 def test_a_key_on_another_curve_is_refused() -> None:
-    with pytest.raises(Refused, match="secp384r1"):
-        jwk(ec.generate_private_key(ec.SECP384R1()).public_key())
+    with pytest.raises(Refused, match="secp521r1"):
+        jwk(ec.generate_private_key(ec.SECP521R1()).public_key())
