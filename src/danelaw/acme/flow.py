@@ -22,7 +22,7 @@ from danelaw.acme.problem import AcmeProblem, Forgotten, MalformedAnswer, Proble
 from danelaw.acme.protocol import Answer, Session
 from danelaw.acme.validation import Poll, failure_of, look, validate
 from danelaw.errors import InputError, Refused
-from danelaw.model import CaSpec, Clock, OrderState, Progress, Solver
+from danelaw.model import CaSpec, Clock, OrderState, Progress, Signer, Solver
 from danelaw.pki import lone_common_name
 
 if TYPE_CHECKING:
@@ -128,10 +128,12 @@ class AcmeAuthority:
             raise _explained(refusal, order.csr_der) from refusal
         return replace(order, chain_pem=self._download(current, order.csr_der))
 
-    def revoke(self, leaf_der: bytes, reason: int) -> None:
-        """Revoke a certificate, signed with the account's key (RFC 8555 section 7.6); one revoked already is a success.
+    def revoke(self, leaf_der: bytes, reason: int, signer: Signer | None = None) -> None:
+        """Revoke a certificate (RFC 8555 section 7.6); one revoked already is a success.
 
-        ``reason`` is 0, 1, 4 or 5 (RFC 5280 section 5.3.1), else `InputError`. Raises `RetryLater` or `Refused`.
+        Signed with the account's key, or by ``signer``, which has the certificate's own: that proves to the CA that the
+        key is known to whoever asks, and needs no account. ``reason`` is 0, 1, 4 or 5 (RFC 5280 section 5.3.1), else
+        `InputError`. Raises `RetryLater` or `Refused`, and what the signer raises.
         """
         if reason not in _REASONS:
             raise InputError(
@@ -140,8 +142,12 @@ class AcmeAuthority:
             )
         session, account = self._signed_in()
         payload = {"certificate": base64url(leaf_der), "reason": reason}
+        url = session.directory().revoke_cert
         try:
-            account.post(session.directory().revoke_cert, payload)
+            if signer is None:
+                account.post(url, payload)
+            else:
+                session.post_as(signer, url, payload)
         except AcmeProblem as problem:
             if problem.kind != "alreadyRevoked":
                 raise

@@ -16,12 +16,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from danelaw.acme.jws import AccountKey, jwk, sign
+from danelaw.acme.jws import AccountKey, AccountSigner, jwk, public_key, sign
 from danelaw.acme.messages import Directory, parse_directory, usable_url
 from danelaw.acme.problem import MalformedAnswer, Problem, failure, parse_problem, plain, retry_after
 from danelaw.acme.transport import Exchange, Transport, Unreachable
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import Clock, Progress
+from danelaw.model import Clock, Progress, Signer
 
 _TRIES = 6
 _FIRST_PAUSE = timedelta(seconds=0.5)
@@ -78,6 +78,7 @@ class Session:
             raise Refused(f"{directory_url}: not an https URL; correct the CA's directory")
         self.directory_url = directory_url
         self.key = account_key
+        self._account = AccountSigner(account_key)
         self._clock = clock
         self._transport = Transport(ca_bundle, user_agent, say=say)
         self._directory: Directory | None = None
@@ -94,16 +95,27 @@ class Session:
         return self._directory
 
     def post(self, url: str, payload: Mapping[str, Any] | None, kid: str | None, accept: str | None = None) -> Answer:
-        """Send a signed request; ``payload`` None is POST-as-GET (RFC 8555 section 6.3).
+        """Send a request signed by the account's key; ``payload`` None is POST-as-GET (RFC 8555 section 6.3).
 
         ``kid`` is the account's URL; None signs with the key itself in the header, for newAccount (section 6.2).
         """
-        self.directory()  # its own troubles, before those of the request
-        body = b"" if payload is None else json.dumps(payload).encode()
         identity: dict[str, Any] = {"jwk": jwk(self.key.public_key())} if kid is None else {"kid": kid}
+        body = b"" if payload is None else json.dumps(payload).encode()
+        return self._post(self._account, url, identity, body, accept)
+
+    def post_as(self, signer: Signer, url: str, payload: Mapping[str, Any]) -> Answer:
+        """Send a request signed by a certificate's own key, which is in the header: a revocation.
+
+        RFC 8555 section 6.2: "jwk" for revokeCert by a certificate key, and never beside a "kid". Raises what `post`
+        raises, and what the signer raises.
+        """
+        return self._post(signer, url, {"jwk": jwk(public_key(signer))}, json.dumps(payload).encode(), None)
+
+    def _post(self, signer: Signer, url: str, identity: Mapping[str, Any], body: bytes, accept: str | None) -> Answer:
+        self.directory()  # its own troubles, before those of the request
         nonce: str | None = None
         for _ in range(_NONCE_TRIES):
-            exchange = self._send(url, identity, body, nonce, accept)
+            exchange = self._send(signer, url, identity, body, nonce, accept)
             nonce = exchange.headers.get("replay-nonce")
             if nonce is not None and not _NONCE.fullmatch(nonce):
                 nonce = None  # RFC 8555 section 6.5.1: MUST ignore invalid values
@@ -115,7 +127,13 @@ class Session:
         raise RetryLater(f"{self._host(url)} refused {_NONCE_TRIES} of its own nonces in a row", None)
 
     def _send(
-        self, url: str, identity: Mapping[str, Any], body: bytes, nonce: str | None, accept: str | None
+        self,
+        signer: Signer,
+        url: str,
+        identity: Mapping[str, Any],
+        body: bytes,
+        nonce: str | None,
+        accept: str | None,
     ) -> Exchange:
         """Sign and send until an answer comes that is worth reading; ``nonce`` is for the first time."""
 
@@ -124,7 +142,7 @@ class Session:
             fresh = nonce or (self._nonces.popleft() if self._nonces else self._new_nonce())
             nonce = None  # one use each, also where the answer is lost
             header = {**identity, "nonce": fresh, "url": url}  # RFC 8555 section 6.4: the exact string
-            return self._transport.exchange("POST", url, sign(self.key, header, body), accept)
+            return self._transport.exchange("POST", url, sign(signer, header, body), accept)
 
         return self._repeat(signed, url)
 
