@@ -20,6 +20,8 @@ from danelaw.errors import LeaseHeld, RetryLater, StateCorrupt
 from danelaw.model import (
     FACT_KEYS,
     ChainFact,
+    ClockSeen,
+    ClockStepped,
     Effect,
     Endpoint,
     Fact,
@@ -42,6 +44,7 @@ from danelaw.model import (
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import FileStat, nothing_due, same, stat_file, store_path, sure_stat
 from danelaw.store.schema import MIGRATIONS, migrate
+from danelaw.store.tables import micros
 from local_state import NOW, StandingClock, chain_of, in_child
 
 OWNER = "_25._tcp.mail.example.test."
@@ -71,12 +74,13 @@ def every_fact() -> list[Fact]:
     """Return at least one of each kind, nothing left at its default in one and everything in another."""
     chain = chain_of("mail.example.test")
     return [
-        KeyFact("ab", "example", b"\0\xff", "rsa", "h", "/k.pem", "adopted", NOW, LATER, LATER),
+        KeyFact("ab", "example", b"\0\xff", "rsa", "h", "/k.pem", "adopted", NOW, LATER, LATER, LATER, LATER),
         KeyFact("ab", "other", b"", "ecdsa", "h", "/k.pem", "made", NOW),
         ChainFact("example", chain, "le", NOW, LATER, 0),
         OrderFact("https://ca.test/1", "example", "le", "ab", b"\x30", NOW, LATER, "no such name: ü"),
         OrderFact("https://ca.test/2", "example", "le", "ab", b"\x30", NOW),
         Intent("example", "renew", "root", NOW, LATER),
+        Intent("example", "revoke", "root", NOW, LATER, ("emergency", "accept-outage"), "ab", 1),
         RRsetSeen(OWNER, "192.0.2.1", "NOERROR", (RECORD, EMPTY), 60, 3600, 5, LATER, NOW, LATER),
         RRsetSeen(OWNER, "192.0.2.2", "NXDOMAIN", (), 0, 0, 0, None, NOW, NOW),
         Server(OWNER, "192.0.2.1", 86400, NOW, LATER),
@@ -95,6 +99,8 @@ def every_fact() -> list[Fact]:
         Generation("h", "/a /b", 1, "cd", {"/a": "11", "/b": "22"}, NOW, LATER, LATER, LATER, LATER, 3, "/a cert"),
         Generation("h", "/a /b", 0, "", {}, NOW),
         OnDisk("/a /b", {"/a": "11"}, NOW),
+        ClockSeen("h", "boot-1", 0.1, NOW),
+        ClockStepped(NOW, "boot-1", -3600.25),
     ]
 
 
@@ -159,7 +165,7 @@ def test_an_instant_in_another_zone_is_the_same_instant(store: SqliteStore, path
 def test_a_known_key_replaces_its_row_and_another_key_does_not(store: SqliteStore, path: str, before: Fact) -> None:
     rest = [field.name for field in fields(before) if field.name not in FACT_KEYS[type(before)]]
     changes: dict[str, Any] = {
-        name: {str: f"{value}x", int: 77, datetime: LATER + timedelta(days=9)}.get(type(value), value)
+        name: {str: f"{value}x", int: 77, float: 7.7, datetime: LATER + timedelta(days=9)}.get(type(value), value)
         for name in rest
         for value in [getattr(before, name)]
     }
@@ -417,6 +423,32 @@ def test_an_older_file_is_taken_forward_with_its_facts_or_not_at_all(store: Sqli
         assert raw.execute("SELECT count(*) FROM rrset_seen").fetchone() == (1,)
     with pytest.raises(StateCorrupt, match="newer danelaw"):
         reopened(path)
+
+
+def test_the_keys_of_a_store_that_knew_no_next_keys_are_current(path: str, clock: StandingClock) -> None:
+    Path(path).parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        migrate(raw, path, MIGRATIONS[:2])
+        for name, age in (("one", 0), ("two", 7)):
+            raw.execute(
+                'INSERT INTO "key" VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)',
+                (name, name, b"spki", "rsa", "h", "/k.pem", "made", micros(NOW) + age),
+            )
+        raw.execute("INSERT INTO intent VALUES ('one', 'renew', 'root', ?, NULL)", (micros(NOW),))
+        raw.execute("INSERT INTO agenda VALUES (1, ?, ?, ?)", (CONFIG_DIGEST, micros(LATER), micros(NOW)))
+    with closing(SqliteStore(path, clock, "h")) as store:
+        facts = store.snapshot()
+        later = NOW + timedelta(microseconds=7)
+        assert [(key.certificate, key.made_at, key.current_since) for key in facts.keys] == [
+            ("one", NOW, NOW),
+            ("two", later, later),
+        ]
+        assert facts.intents == (Intent("one", "renew", "root", NOW),)
+        # A next key that is recorded from now on stays one.
+        new = KeyFact("new", "one", b"spki", "rsa", "h", "/n.pem", "made", LATER)
+        store.record([new])
+        assert reopened(path).keys[-1] == new
+    assert nothing_due(str(Path(path).parents[1]), [], lambda: CONFIG_DIGEST, NOW) is None  # there may be more to do
 
 
 def test_a_page_that_was_written_over(store: SqliteStore, path: str) -> None:

@@ -103,7 +103,21 @@ VERSION_2 = (
         inode INTEGER NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1, VERSION_2)
+VERSION_3 = (
+    "DELETE FROM agenda",  # what was nothing to do for the danelaw before may be a next key to make
+    'ALTER TABLE "key" ADD COLUMN current_since INTEGER',
+    'ALTER TABLE "key" ADD COLUMN archived_at INTEGER',
+    'UPDATE "key" SET current_since = made_at',  # there were no others than current keys
+    "ALTER TABLE intent ADD COLUMN options TEXT NOT NULL DEFAULT ''",  # one a line
+    "ALTER TABLE intent ADD COLUMN leaf_sha256 TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE intent ADD COLUMN reason INTEGER",
+    """CREATE TABLE clock_seen (
+        host TEXT PRIMARY KEY, boot_id TEXT NOT NULL, boot_seconds REAL NOT NULL, at INTEGER NOT NULL)""",
+    """CREATE TABLE clock_stepped (
+        at INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, seconds REAL NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (VERSION_1, VERSION_2, VERSION_3)
 """Statements that lead from version n to n + 1, by n."""
 
 

@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 from danelaw.model import (
     Chain,
     ChainFact,
+    ClockSeen,
+    ClockStepped,
     Endpoint,
     Fact,
     Generation,
@@ -35,7 +37,7 @@ from danelaw.model import (
 )
 from danelaw.store.agenda import EPOCH, instant
 
-Value: TypeAlias = str | int | bytes | None
+Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
 Chains: TypeAlias = Callable[[str], Chain]
 """Gives the chain of a ``chain_sha256``."""
@@ -141,13 +143,14 @@ KEY = Table(
     field="keys",
     columns=(
         *("spki_sha256", "certificate", "spki_der", "algorithm", "host", "path", "origin"),
-        *("made_at", "compromised_at", "destroyed_at"),
+        *("made_at", "compromised_at", "destroyed_at", "current_since", "archived_at"),
     ),
     key=2,
     age=attrgetter("made_at"),
     write=lambda k: (
         *(k.spki_sha256, k.certificate, k.spki_der, k.algorithm, k.host, k.path, k.origin),
         *(micros(k.made_at), _maybe_micros(k.compromised_at), _maybe_micros(k.destroyed_at)),
+        *(_maybe_micros(k.current_since), _maybe_micros(k.archived_at)),
     ),
     read=lambda row, _: KeyFact(
         spki_sha256=row[0],
@@ -160,6 +163,8 @@ KEY = Table(
         made_at=instant(row[7]),
         compromised_at=_maybe_instant(row[8]),
         destroyed_at=_maybe_instant(row[9]),
+        current_since=_maybe_instant(row[10]),
+        archived_at=_maybe_instant(row[11]),
     ),
 )
 
@@ -211,12 +216,22 @@ INTENT = Table(
     name="intent",
     fact=Intent,
     field="intents",
-    columns=("certificate", "kind", "asked_at", '"by"', "closed_at"),
+    columns=("certificate", "kind", "asked_at", '"by"', "closed_at", "options", "leaf_sha256", "reason"),
     key=3,
     age=attrgetter("asked_at"),
-    write=lambda i: (i.certificate, i.kind, micros(i.asked_at), text(i.by), _maybe_micros(i.closed_at)),
+    write=lambda i: (
+        *(i.certificate, i.kind, micros(i.asked_at), text(i.by), _maybe_micros(i.closed_at)),
+        *("\n".join(i.options), i.leaf_sha256, i.reason),
+    ),
     read=lambda row, _: Intent(
-        certificate=row[0], kind=row[1], by=row[3], asked_at=instant(row[2]), closed_at=_maybe_instant(row[4])
+        certificate=row[0],
+        kind=row[1],
+        by=row[3],
+        asked_at=instant(row[2]),
+        closed_at=_maybe_instant(row[4]),
+        options=tuple(row[5].split("\n")) if row[5] else (),
+        leaf_sha256=row[6],
+        reason=row[7],
     ),
 )
 
@@ -420,10 +435,32 @@ ON_DISK = Table(
     read=lambda row, _: OnDisk(deployment=row[0], files=_read_files(row[1]), at=instant(row[2])),
 )
 
+CLOCK = Table(
+    name="clock_seen",
+    fact=ClockSeen,
+    field="clocks",
+    columns=("host", "boot_id", "boot_seconds", "at"),
+    key=1,
+    age=attrgetter("at"),
+    write=lambda c: (c.host, c.boot_id, c.boot_seconds, micros(c.at)),
+    read=lambda row, _: ClockSeen(host=row[0], boot_id=row[1], boot_seconds=row[2], at=instant(row[3])),
+)
+
+CLOCK_STEP = Table(
+    name="clock_stepped",
+    fact=ClockStepped,
+    field="clock_steps",
+    columns=("at", "boot_id", "seconds"),
+    key=1,
+    age=attrgetter("at"),
+    write=lambda c: (micros(c.at), c.boot_id, c.seconds),
+    read=lambda row, _: ClockStepped(at=instant(row[0]), boot_id=row[1], seconds=row[2]),
+)
+
 TABLES: Mapping[type, Table] = {
     table.fact: table
     for table in (
         *(KEY, CHAIN, ORDER, INTENT, RRSET, SERVER, UNREACHABLE, OWNER, PRIMARY),
-        *(OWN_RECORD, PRESENTED, SILENT, GENERATION, ON_DISK),
+        *(OWN_RECORD, PRESENTED, SILENT, GENERATION, ON_DISK, CLOCK, CLOCK_STEP),
     )
 }
