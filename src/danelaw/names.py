@@ -132,8 +132,9 @@ def parse_host_port(text: str) -> tuple[str, int]:
     The host is an A-label or a canonical address without brackets, the port lies in 1 to 65535. Raises `BadName`.
     """
     host, colon, port = text.rpartition(":")
-    if is_address(text) and ":" in text:
-        raise BadName(f"{_quote(text)} is an IPv6 address without a port; write [{canonical_address(text)}]:PORT")
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if is_address(bare) and ":" in bare:
+        raise BadName(f"{_quote(text)} is an IPv6 address without a port; write [{canonical_address(bare)}]:PORT")
     if not colon:
         raise BadName(f"{_quote(text)} has no port; write HOST:PORT")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):

@@ -48,7 +48,10 @@ def _place(text: str) -> tuple[str, int]:
         host, number = parse_host_port(text)
         return canonical_address("127.0.0.1" if host == "localhost" else host), number
     except BadName as error:
-        raise InputError(f"--listen: {error}; expected ADDRESS:PORT, such as {DEFAULT_LISTEN}") from None
+        problem, _, advice = str(error).partition("; write ")
+        if advice in {"", "HOST:PORT"}:
+            advice = f"ADDRESS:PORT, such as {DEFAULT_LISTEN}"
+        raise InputError(f"--listen: {problem}; write {advice}") from None
 
 
 def _agree(arguments: argparse.Namespace, places: list[tuple[str, int]]) -> None:

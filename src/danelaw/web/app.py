@@ -144,7 +144,7 @@ class Site:
             return HTMLResponse(decompress(job.result.page))
         lines = [line for _, line in job.lines]
         text = render("progress.html", served=True, home="/", job=job, lines=lines, again=again_of(job.target))
-        return HTMLResponse(text, 200 if not job.over else 500)
+        return HTMLResponse(text, *_ending(job)) if job.over else HTMLResponse(text)
 
     async def json(self, request: Request) -> Response:
         """The result's document."""
@@ -225,6 +225,8 @@ class Site:
         job = self.jobs.latest(target)
         if job is not None:
             return job  # costs nobody anything
+        if self.stopping:
+            raise Refusal(503, "stopping", f"the service is being stopped; ask again in {RETRY} s", RETRY)
         client = client_address(
             request.client.host if request.client else "", request.headers.getlist("x-forwarded-for"), self.proxies
         )
@@ -241,7 +243,8 @@ class Site:
             headers = {"Link": f'</r/{job.id}>; rel="alternate"; type="text/html"'}
             return Response(decompress(job.result.document), 200, headers, "application/json")
         if job.over:
-            return _error(500, job.problem)
+            status, headers = _ending(job)
+            return _error(status, job.problem, headers)
         return _error(404, f"the check is not over: it is {job.state}", {"Retry-After": "2"})
 
     def _form(
@@ -291,6 +294,11 @@ async def _fields(request: Request) -> dict[str, str]:
     except ValueError:
         raise Refusal(400, "request", "a form that cannot be read") from None
     return {name: values[-1] for name, values in found.items()}
+
+
+def _ending(job: Job) -> tuple[int, dict[str, str]]:
+    """Return the status and headers of a check that brought no result: 503 where asking again later brings one."""
+    return (503, {"Retry-After": str(RETRY)}) if job.stopped else (500, {})
 
 
 def _for_the_web(text: str) -> str:

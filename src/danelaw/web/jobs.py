@@ -76,13 +76,14 @@ class Result:
 
 @dataclass(slots=True)
 class Job:
-    """One check. ``problem`` says why there is no ``result``, where it failed."""
+    """One check. ``problem`` says why there is no ``result``, where it failed; ``stopped``: the service ends."""
 
     id: str
     target: Target
     state: JobState = "waiting"
     result: Result | None = None
     problem: str = ""
+    stopped: bool = False
     over_at: float = 0.0
     lines: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
     _told: int = 0
@@ -226,6 +227,7 @@ class Jobs:
 
     def _ended(self, job: Job) -> None:
         if not job.over:  # cancelled
+            job.stopped = True
             job.end("failed", self._now(), problem="the service was stopped")
         self._tasks.pop(job.id, None)
         self._forget()

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-REFUSALS = ("rate", "full", "target", "request")
-"""Why a question is refused: asked too often, too many wait, no target, not a request that is answered."""
+REFUSALS = ("rate", "full", "stopping", "target", "request")
+"""Why a question is refused: asked too often, too many wait, it ends, no target, not a request that is answered."""
 
 OUTCOMES = ("0", "1", "3", "4", "failed")
 

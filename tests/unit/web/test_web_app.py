@@ -339,6 +339,31 @@ def test_a_check_that_failed_says_why() -> None:
     visit(story, check)
 
 
+def test_a_check_that_the_end_of_the_service_breaks_off_is_worth_asking_again() -> None:
+    check = FakeCheck()
+
+    async def story(site: Visited) -> None:
+        check.gate = asyncio.Event()
+        place = (await site.ask("/check", form={"target": "example.org"})).headers["location"]
+        asking = asyncio.create_task(site.ask("/api/v1/check?target=example.com"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(check.asked) == 2
+        site.site.stopping = True
+        await site.jobs.close()
+        for answered in (await asking, await site.ask(f"{place}.json")):
+            assert (answered.status, answered.headers["retry-after"]) == (503, "10")
+            assert answered.json == {"error": "the service was stopped"}
+        page = await site.ask(place)
+        assert (page.status, page.headers["retry-after"]) == (503, "10")
+        late = await site.ask("/api/v1/check?target=example.net")
+        assert (late.status, late.headers["retry-after"]) == (503, "10")
+        assert late.json == {"error": "the service is being stopped; ask again in 10 s"}
+        assert len(check.asked) == 2
+
+    assert visit(story, check).metrics.refusals == {"stopping": 1}
+
+
 def test_a_defect_of_the_application_is_said_and_not_shown() -> None:
     def defect() -> dict[str, Any]:
         raise KeyError("secret")

@@ -264,6 +264,7 @@ def test_closing_ends_everything_and_says_so() -> None:
         await made.jobs.close()
         await asyncio.gather(*waiting)
         assert {job.problem for job in jobs} == {"the service was stopped"}
+        assert all(job.stopped for job in jobs)
         assert check.running == 0
 
     play(check, story, Limits(at_once=1))
