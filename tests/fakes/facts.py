@@ -251,7 +251,9 @@ class Story:
     def has_key(self, chain: Chain) -> Self:
         """Let the key of a chain be this host's."""
         made = START - 400 * DAY
-        return self.note(KeyFact(chain.spki_sha256, NAME, chain.spki_der, "rsa", "", "", "made", made))
+        return self.note(
+            KeyFact(chain.spki_sha256, NAME, chain.spki_der, "rsa", "", "", "made", made, current_since=made)
+        )
 
     def issued(self, chain: Chain, at: datetime | None = None) -> Self:
         """Let the CA have issued a chain over a key of ours."""

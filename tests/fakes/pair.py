@@ -95,7 +95,9 @@ class Pair(Story):
     def key_of(self, name: KeyAlgorithm, chain: Chain | None = None) -> Self:
         """Let a certificate have its key."""
         chain, made = chain or FIRST[name], START - 400 * DAY
-        return self.note(KeyFact(chain.spki_sha256, name, chain.spki_der, name, "", "", "made", made))
+        return self.note(
+            KeyFact(chain.spki_sha256, name, chain.spki_der, name, "", "", "made", made, current_since=made)
+        )
 
     def has(self, name: KeyAlgorithm, chain: Chain | None = None, n: int = 1) -> Self:
         """Let a chain of a certificate be issued, live and proven."""

@@ -178,7 +178,19 @@ class Story:
     def key(self, of: Chain = NEW, at: float = 0) -> "Story":
         algorithm = of.algorithm
         assert algorithm != "other"
-        return self.add(KeyFact(of.spki_sha256, NAME, of.spki_der, algorithm, "mx", "/k", "adopted", minutes(at)))
+        return self.add(
+            KeyFact(
+                of.spki_sha256,
+                NAME,
+                of.spki_der,
+                algorithm,
+                "mx",
+                "/k",
+                "adopted",
+                minutes(at),
+                current_since=minutes(at),
+            )
+        )
 
     def issued(self, of: Chain = NEW, at: float = 0) -> "Story":
         return self.add(ChainFact(NAME, of, "ca", minutes(at)))

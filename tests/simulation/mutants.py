@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from danelaw import lifecycle
-from danelaw.lifecycle import gate, records, reloads, steps
+from danelaw.lifecycle import gate, records, reloads, steps, watched
 from danelaw.lifecycle.sight import latest_rows
 from danelaw.model import Fact, Facts, OwnerLook
 from danelaw.run import act, look, prove
@@ -34,19 +34,19 @@ BLIND: Replacement = (steps, "new_violations", nothing)
 
 def no_wait() -> list[Replacement]:
     """Go live at once: the hand-made order of scenario.md."""
-    return [BLIND, (steps, "go_live", nothing)]
+    return [BLIND, (watched, "go_live", nothing)]
 
 
 def no_wait_but_invariants() -> list[Replacement]:
     """Go live at once, with the invariants still looking."""
-    return [(steps, "go_live", nothing)]
+    return [(watched, "go_live", nothing)]
 
 
 def withdraw_first() -> list[Replacement]:
     """Put only the wanted records there, whatever is presented."""
 
-    def target(facts: Any, desired: Any, owner: str, *_: Any) -> Any:
-        return records.wanted_records(facts, gate.claims_at(desired, owner))
+    def target(facts: Any, desired: Any, owner: str, *rest: Any) -> Any:
+        return records.wanted_records(facts, desired, owner, rest[-1])
 
     return [BLIND, (records, "_target", target), (records.Live, "refused_by", nothing)]
 
@@ -66,7 +66,7 @@ def new_ttl() -> list[Replacement]:
         with patch.object(gate, "span", span):
             return real(facts, desired, owner, now)
 
-    return [BLIND, (gate, "held", held), (steps, "go_live", gate.go_live)]
+    return [BLIND, (gate, "held", held), (watched, "go_live", gate.go_live)]
 
 
 def one_server() -> list[Replacement]:
@@ -113,7 +113,7 @@ def one_algorithm_goes_live() -> list[Replacement]:
     def go_live(facts: Facts, desired: Any, owner: str, chain: Any, now: datetime) -> Any:
         return real(facts, desired, owner, chain, now) if chain is None or chain.algorithm == "rsa" else []
 
-    return [BLIND, (steps, "go_live", go_live)]
+    return [BLIND, (watched, "go_live", go_live)]
 
 
 def one_algorithm_is_seen() -> list[Replacement]:

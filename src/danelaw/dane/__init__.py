@@ -13,9 +13,11 @@ a sender understands. A record that does not match is an answer here, never an e
 from danelaw.dane.evidence import verify
 from danelaw.dane.matching import accepts, covers, matches, name_matches, selects
 from danelaw.dane.tlsa import (
+    association,
     generic,
     parse_record,
     parse_spec,
+    select,
     tlsa_record,
     trust_anchors,
     usable,
@@ -24,12 +26,14 @@ from danelaw.dane.tlsa import (
 
 __all__ = [
     "accepts",
+    "association",
     "covers",
     "generic",
     "matches",
     "name_matches",
     "parse_record",
     "parse_spec",
+    "select",
     "selects",
     "tlsa_record",
     "trust_anchors",

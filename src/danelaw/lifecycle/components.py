@@ -28,11 +28,16 @@ def components(desired: Desired, names: Iterable[str] = ()) -> tuple[Desired, ..
     )
 
 
+def ahead_of(certificate: str) -> str:
+    """Return what orders over a certificate's next key are about: their failures do not hold up its renewals."""
+    return f"{certificate} (next key)"
+
+
 def subjects(desired: Desired) -> frozenset[str]:
     """Return everything that an effect on a component can be about: certificates, owner names, deployments."""
     found: set[str] = set()
     for spec in desired.certificates:
-        found.add(spec.name)
+        found |= {spec.name, ahead_of(spec.name)}
         found |= {claim.endpoint.owner for claim in spec.claims}
         found |= {deployment.id for deployment in spec.deployments}
     return frozenset(found)

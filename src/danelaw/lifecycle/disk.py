@@ -11,6 +11,15 @@ def chain_of(facts: Facts, generation: Generation) -> Chain | None:
     return next(issued, None) or next(seen, None)
 
 
+def active_generation(facts: Facts, deployment: str) -> Generation | None:
+    """Return the generation of a deployment that went live last; None where none did."""
+    return max(
+        (row for row in facts.generations if row.deployment == deployment and row.active_at),
+        key=lambda row: (row.active_at, row.n),
+        default=None,
+    )
+
+
 def standing_chain(facts: Facts, deployment: Deployment) -> Chain | None:
     """Return the chain in the files that stand at a deployment's paths; None where no generation of ours has them.
 

@@ -43,7 +43,7 @@ def open_intent(facts: Facts, certificate: str) -> Intent | None:
         (
             row
             for row in facts.intents
-            if row.certificate == certificate
+            if (row.certificate, row.kind) == (certificate, "renew")
             and row.closed_at is None
             and (obtained is None or obtained < row.asked_at)
         ),

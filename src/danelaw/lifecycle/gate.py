@@ -23,7 +23,7 @@ from itertools import pairwise
 from operator import is_not
 
 from danelaw import dane
-from danelaw.lifecycle.sight import SIGNED_ANEW, latest_rows
+from danelaw.lifecycle.sight import SIGNED_ANEW, counted_from, latest_rows
 from danelaw.model import (
     Chain,
     Desired,
@@ -80,6 +80,11 @@ def claims_at(desired: Desired, owner: str) -> tuple[TlsaClaim, ...]:
     )
 
 
+def is_strict(desired: Desired, owner: str) -> bool:
+    """Tell whether an old RRset's signatures are waited out too (``wait = "strict"``)."""
+    return any(claim.strict for claim in claims_at(desired, owner))
+
+
 def endpoints_at(desired: Desired, owner: str) -> tuple[Endpoint, ...]:
     """Return every endpoint, claimed or proven, that an owner name stands for (a `prove` may pin an address)."""
     found: dict[Endpoint, None] = {}
@@ -128,7 +133,9 @@ def relevant_servers(facts: Facts, owner: str, now: datetime) -> frozenset[str]:
     return frozenset(
         row.server
         for row in listed
-        if row.last_at == newest or row.server in routeless or row.last_at + timedelta(seconds=row.ns_ttl) > now
+        if row.last_at == newest
+        or row.server in routeless
+        or counted_from(facts, row.last_at) + timedelta(seconds=row.ns_ttl) > now
     )
 
 
@@ -160,7 +167,7 @@ def dropped_until(facts: Facts, owner: str, now: datetime) -> dict[str, datetime
     """Return, of each server that the zone's NS named once and no more, until when a resolver could know it."""
     relevant = relevant_servers(facts, owner, now)
     return {
-        row.server: row.last_at + timedelta(seconds=row.ns_ttl)
+        row.server: counted_from(facts, row.last_at) + timedelta(seconds=row.ns_ttl)
         for row in facts.servers
         if row.owner == owner and row.server not in relevant
     }
@@ -179,7 +186,7 @@ def fresh_primary(facts: Facts, owner: str) -> Primary | None:
 
 
 _Seen = tuple[object, ...]
-_last: dict[str, tuple[_Seen, datetime, timedelta, list[Held]]] = {}
+_last: dict[str, tuple[_Seen, datetime, tuple[timedelta, bool], list[Held]]] = {}
 
 
 def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held]:
@@ -187,12 +194,13 @@ def held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Held
 
     One decision asks this several times of what DNS was seen to say: its answers are kept until the next one's instant.
     """
-    seen: _Seen = (facts.rrsets, facts.servers, facts.unreachable, facts.owners)
+    seen: _Seen = (facts.rrsets, facts.servers, facts.unreachable, facts.owners, facts.clock_steps)
+    rules = desired.lookup_margin, is_strict(desired, owner)
     known = _last.get(owner)
-    if known is None or known[1:3] != (now, desired.lookup_margin) or any(map(is_not, known[0], seen)):
+    if known is None or known[1:3] != (now, rules) or any(map(is_not, known[0], seen)):
         if _last and next(iter(_last.values()))[1] != now:
             _last.clear()
-        known = _last[owner] = seen, now, desired.lookup_margin, _held(facts, desired, owner, now)
+        known = _last[owner] = seen, now, rules, _held(facts, desired, owner, now)
     return list(known[3])
 
 
@@ -217,8 +225,14 @@ def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hel
         last, caught_up, behind = _last_served(past, rdatas, relevant - set(gone))
         last = max([last, *(end for server, end in dropped.items() if _served_last(newest, server, rdatas))])
         last = max([last, *(at for server, at in elsewhere.items() if _served_last(newest, server, rdatas))])
-        end, signed_until = last + wait, _signed_until(sightings)
+        since = counted_from(facts, last)
+        end, signed_until = since + wait, _signed_until(sightings)
         why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
+        if since > last:
+            why += f", counted from {_instant(since)}, when the clock was set"
+        if is_strict(desired, owner) and signed_until and signed_until > end:
+            end = signed_until
+            why = f"it was served until {_instant(last)}, and its signatures may be accepted until then"
         if caught_up:
             end = max(end, min(caught_up + wait, signed_until or caught_up + wait))
         if behind:
@@ -227,8 +241,8 @@ def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hel
         if serving:
             # An unreachable server may go on serving what it served last, while its signatures hold.
             end = signed_until or end
-            since = min(gone[server].first_at for server in serving)
-            why = f"{_names(serving)} served it last and has not answered since {_instant(since)}"
+            deaf = min(gone[server].first_at for server in serving)
+            why = f"{_names(serving)} served it last and has not answered since {_instant(deaf)}"
         result.append(Held(owner, rdatas, end, why))
     return [item for item in result if item.until is None or item.until > now]
 
@@ -367,7 +381,7 @@ def _unknown_before(facts: Facts, desired: Desired, owner: str, now: datetime) -
     if not any(row.rdatas for row in at_first) and not came:
         return []
     first = max(row.first_at for row in came) if came else first
-    until = first + span([*at_first, *came], desired.lookup_margin, desired.history)
+    until = counted_from(facts, first) + span([*at_first, *came], desired.lookup_margin, desired.history)
     if until <= now:
         return []
     why = (

@@ -6,52 +6,58 @@ from datetime import datetime, timedelta
 
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
-from danelaw.lifecycle.records import current_key
+from danelaw.lifecycle.imagined import imagined_chain
+from danelaw.lifecycle.keys import algorithm_of, current_key, next_key
 from danelaw.lifecycle.reloads import reloaded_too
 from danelaw.lifecycle.sight import latest_rows, presented_now
 from danelaw.lifecycle.watched import counted
 from danelaw.model import (
     Activate,
+    CertificateSpec,
     Chain,
     ChainFact,
     Deployment,
     Desired,
     Facts,
     Generation,
-    KeyAlgorithm,
+    IntentKind,
     KeyFact,
     Obtain,
     OnDisk,
     OwnRecord,
     Presented,
     Primary,
+    Promote,
     Prove,
     Publish,
     Reload,
+    Retire,
+    Revoke,
     RRsetSeen,
     Silent,
     Stage,
     Step,
     TakeKey,
+    TakeNextKey,
 )
-
-LIFETIME = timedelta(days=90)
-"""Of a certificate that nobody has issued yet."""
 
 
 def predict(desired: Desired, facts: Facts, step: Step, now: datetime) -> Facts:
     """Return the facts after a step that works, seen by a look right after it."""
     match step:
-        case TakeKey() if (known := current_key(facts, step.certificate)) is not None:
-            here = replace(known, origin="adopted")
-            return replace(facts, keys=tuple(here if key is known else key for key in facts.keys))
-        case TakeKey():
-            spki_der = f"the key to be made for {step.certificate}".encode()
-            digest = hashlib.sha256(spki_der).hexdigest()
-            spec = next(spec for spec in desired.certificates if spec.name == step.certificate)
-            algorithm: KeyAlgorithm = "rsa" if spec.key_type.startswith("rsa") else "ecdsa"
-            key = KeyFact(digest, step.certificate, spki_der, algorithm, "", "", "made", now)
-            return replace(facts, keys=(*facts.keys, key))
+        case TakeKey() | TakeNextKey():
+            return _taken(desired, facts, step, now)
+        case Promote():
+            return _promoted(facts, step, now)
+        case Retire():
+            instants = {"destroyed_at": now} if step.how == "shred" else {"archived_at": now}
+            return _with_key(facts, step.certificate, step.spki_sha256, **instants)
+        case Revoke():
+            rows = tuple(
+                replace(row, revoked_at=now, reason=step.reason) if row.chain.leaf_sha256 == step.leaf_sha256 else row
+                for row in facts.chains
+            )
+            return _closed(replace(facts, chains=rows), step.certificate, "revoke", now)
         case Obtain():
             return _obtained(desired, facts, step, now)
         case Publish():
@@ -71,24 +77,69 @@ def predict(desired: Desired, facts: Facts, step: Step, now: datetime) -> Facts:
 
 
 def _obtained(desired: Desired, facts: Facts, step: Obtain, now: datetime) -> Facts:
-    spec = next(spec for spec in desired.certificates if spec.name == step.certificate)
+    spec = spec_of(desired, step.certificate)
     key = next(key for key in facts.keys if key.spki_sha256 == step.spki_sha256)
-    leaf_der = f"the certificate to be issued for {step.certificate} at {now}".encode()
-    chain = Chain(
-        certificates_der=(leaf_der,),
-        leaf_sha256=hashlib.sha256(leaf_der).hexdigest(),
-        spki_der=key.spki_der,
-        spki_sha256=key.spki_sha256,
-        algorithm=key.algorithm,
-        not_before=now,
-        not_after=now + LIFETIME,
-        names=spec.names,
+    row = ChainFact(spec.name, imagined_chain(facts, spec, key, now), spec.ca, now)
+    issued = replace(facts, chains=(*facts.chains, row))
+    return issued if step.ahead else _closed(issued, spec.name, "renew", now)
+
+
+def spec_of(desired: Desired, certificate: str) -> CertificateSpec:
+    """Return a certificate's part of the config."""
+    return next(spec for spec in desired.certificates if spec.name == certificate)
+
+
+def _taken(desired: Desired, facts: Facts, step: TakeKey | TakeNextKey, now: datetime) -> Facts:
+    """Return the facts with a key that came here: the first, the private half of one that is known, or a next one."""
+    spec, current = spec_of(desired, step.certificate), current_key(facts, step.certificate)
+    if isinstance(step, TakeKey) and current is not None:
+        coming = next_key(facts, spec)
+        known = coming if coming is not None and coming.origin == "elsewhere" else current
+        return _with_key(facts, step.certificate, known.spki_sha256, origin="adopted")
+    spki_der = f"key number {len(facts.keys) + 1}, to be made for {step.certificate}".encode()
+    if isinstance(step, TakeNextKey) and spec.spare is not None:
+        spki_der = spec.spare.spki_der
+    is_next = isinstance(step, TakeNextKey)
+    key = KeyFact(
+        spki_sha256=hashlib.sha256(spki_der).hexdigest(),
+        certificate=step.certificate,
+        spki_der=spki_der,
+        algorithm=algorithm_of(spec.key_type),
+        host="",
+        path="",
+        origin="elsewhere" if is_next and spec.spare else "made",
+        made_at=now,
+        current_since=None if is_next else now,
     )
-    closed = tuple(
-        replace(row, closed_at=now) if row.certificate == spec.name and not row.closed_at else row
-        for row in facts.intents
+    return replace(facts, keys=(*facts.keys, key))
+
+
+def _promoted(facts: Facts, step: Promote, now: datetime) -> Facts:
+    promoted = _with_key(facts, step.certificate, step.spki_sha256, current_since=now)
+    return _closed(promoted, step.certificate, "rollover", now)
+
+
+def _with_key(facts: Facts, certificate: str, spki_sha256: str, **values: object) -> Facts:
+    return replace(
+        facts,
+        keys=tuple(
+            replace(key, **values) if (key.certificate, key.spki_sha256) == (certificate, spki_sha256) else key  # type: ignore[arg-type]
+            for key in facts.keys
+        ),
     )
-    return replace(facts, chains=(*facts.chains, ChainFact(spec.name, chain, spec.ca, now)), intents=closed)
+
+
+def _closed(facts: Facts, certificate: str, kind: IntentKind, now: datetime) -> Facts:
+    """Return the facts with every request of a kind answered."""
+    return replace(
+        facts,
+        intents=tuple(
+            replace(row, closed_at=now)
+            if (row.certificate, row.kind) == (certificate, kind) and not row.closed_at
+            else row
+            for row in facts.intents
+        ),
+    )
 
 
 def _published(facts: Facts, step: Publish, now: datetime) -> Facts:

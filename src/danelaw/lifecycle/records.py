@@ -5,7 +5,7 @@ does not name, and, while an address still presents a chain that none of them ma
 changes by publishing both (RFC 7671 section 8.1) and a withdrawal never takes away what is in use.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,9 +22,31 @@ from danelaw.lifecycle.gate import (
     span,
     unreachable_now,
 )
-from danelaw.lifecycle.here import in_use_elsewhere
+from danelaw.lifecycle.keys import current_key
 from danelaw.lifecycle.sight import ADDRESS_TTL, latest_rows, looked_at, presented_now, silent_now
-from danelaw.model import Chain, Desired, Facts, Hold, KeyFact, Publish, TlsaClaim, TlsaRecord, Wait
+from danelaw.lifecycle.wanted import (
+    algorithms_of,
+    foreign_records,
+    is_pruned,
+    orphan_records,
+    own_records,
+    records_of,
+    wanted_records,
+)
+from danelaw.model import Chain, Desired, Facts, Hold, Publish, TlsaClaim, TlsaRecord, Wait
+
+__all__ = [
+    "Live",
+    "algorithms_of",
+    "current_key",
+    "foreign_records",
+    "live_at",
+    "orphan_records",
+    "own_records",
+    "publication",
+    "standing_records",
+    "wanted_records",
+]
 
 LAG_PATIENCE = timedelta(hours=1)
 """For so long a server that lags is a wait; after it a person is needed."""
@@ -53,19 +75,6 @@ class Live:
         return frozenset((at, chain) for at, chain in self.chains if not acceptable(rdatas, chain, claims, owner, now))
 
 
-def current_key(facts: Facts, certificate: str) -> KeyFact | None:
-    """Return a certificate's current key: the newest that is neither compromised nor destroyed."""
-    return max(
-        (
-            key
-            for key in facts.keys
-            if key.certificate == certificate and not key.compromised_at and not key.destroyed_at
-        ),
-        key=lambda key: key.made_at,
-        default=None,
-    )
-
-
 def live_at(facts: Facts, desired: Desired, owner: str, now: datetime) -> Live:
     """Return what an owner name's endpoints present at every address that a client may still connect to."""
     margin = ADDRESS_TTL + desired.lookup_margin
@@ -82,81 +91,10 @@ def live_at(facts: Facts, desired: Desired, owner: str, now: datetime) -> Live:
     return Live(tuple(dict.fromkeys(chains)), tuple(dict.fromkeys(unknown)))
 
 
-def wanted_records(facts: Facts, claims: Iterable[TlsaClaim]) -> tuple[TlsaRecord, ...] | None:
-    """Return the union of the claimed records; None while no claiming certificate has a key.
-
-    One whose key is not to be had keeps no other's records back.
-    """
-    keys = {claim: key for claim in claims if (key := current_key(facts, claim.certificate)) is not None}
-    if not keys:
-        return None
-    records = {dane.tlsa_record(spec, spki_der=key.spki_der) for claim, key in keys.items() for spec in claim.records}
-    return tuple(sorted(records))
-
-
-def own_records(facts: Facts, owner: str) -> frozenset[TlsaRecord]:
-    """Return the records at an owner name that danelaw added and has not withdrawn."""
-    return frozenset(row.record for row in facts.own_records if row.owner == owner and not row.withdrawn_at)
-
-
-def algorithms_of(facts: Facts, record: TlsaRecord) -> frozenset[str]:
-    """Return the algorithms of the keys and chains, seen or ours, that a record matches; of an unknown one, all."""
-    chains = [*(row.chain for row in facts.chains), *(row.chain for row in facts.presented)]
-    found = {chain.algorithm for chain in chains if dane.matches(record, chain)}
-    if record.spec in {(3, 1, 0), (3, 1, 1), (3, 1, 2)}:
-        keys = (key for key in facts.keys if dane.tlsa_record(record.spec, spki_der=key.spki_der) == record)
-        found |= {key.algorithm for key in keys}
-    return frozenset(found or {"rsa", "ecdsa", "other"})
-
-
-def foreign_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
-    """Return other people's records among ``base`` that no `prune` names, or that another host is in need of.
-
-    What `prune` names in full is a person's word; true is not one about what another host presents.
-    """
-    claims = claims_at(desired, owner)
-    wanted = wanted_records(facts, claims) or ()
-    own = own_records(facts, owner) | set(wanted)
-    named = {record for claim in claims if not isinstance(claim.prune, bool) for record in claim.prune}
-    return [
-        record
-        for record in base
-        if record not in own
-        and (
-            not _pruned(record, claims)
-            or (record not in named and in_use_elsewhere(facts, desired, owner, record, wanted))
-        )
-    ]
-
-
-def orphan_records(facts: Facts, desired: Desired, owner: str, base: Iterable[TlsaRecord]) -> list[TlsaRecord]:
-    """Return our records among ``base`` of certificates that claim the owner name no more, beside those that do.
-
-    They are kept until a person withdraws them (promise 4). One of parameters that nobody wants any more goes: alone it
-    would refuse every chain of the others (RFC 7671 section 8).
-    """
-    claims = claims_at(desired, owner)
-    own = own_records(facts, owner) & set(base) - set(wanted_records(facts, claims) or ())
-    if not own:
-        return []
-    specs = {spec for claim in claims for spec in claim.records}
-    claiming = {claim.certificate for claim in claims}
-    keys = [key for key in facts.keys if key.certificate not in claiming and not key.compromised_at]
-    left = {dane.tlsa_record(spec, spki_der=key.spki_der) for key in keys for spec in specs}
-    return [record for record in base if record in own & left and not _pruned(record, claims)]
-
-
-def _pruned(record: TlsaRecord, claims: Sequence[TlsaClaim]) -> bool:
-    return any(
-        (claim.prune and record.selector == 0) if isinstance(claim.prune, bool) else record in claim.prune
-        for claim in claims
-    )
-
-
 def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Publish | Wait | Hold | None:
     """Return the change of an owner name's RRset that is safe now, or why there is none yet; None: it is right."""
     claims = claims_at(desired, owner)
-    wanted = wanted_records(facts, claims)
+    wanted = wanted_records(facts, desired, owner, now)
     state = owner_state(facts, owner)
     if wanted is None or state is None:
         return None
@@ -175,7 +113,7 @@ def publication(facts: Facts, desired: Desired, owner: str, now: datetime) -> Pu
     obstacle = _obstacle(facts, owner)
     if obstacle:
         return obstacle
-    why = _why(facts, desired, owner, base, target, ttl)
+    why = _why(facts, desired, owner, base, target, ttl, now)
     swap = Publish(owner, state.target, claims[0].publisher, base, target, ttl, why)
     return _first(live, claims, swap, now) if not base else _safe(live, claims, swap, now)
 
@@ -234,18 +172,19 @@ def _target(
 ) -> tuple[TlsaRecord, ...]:
     """Return the RRset to have now: wanted, other people's, and what is in use and would be refused without."""
     claims = claims_at(desired, owner)
-    wanted = wanted_records(facts, claims) or ()
-    target = set(wanted) | set(foreign_records(facts, desired, owner, base))
-    target |= set(orphan_records(facts, desired, owner, base))
+    wanted = wanted_records(facts, desired, owner, now) or ()
+    target = set(wanted) | set(foreign_records(facts, desired, owner, base, now))
+    target |= set(orphan_records(facts, desired, owner, base, now))
     if not base:
         return tuple(sorted(target))
     our_keys = {key.spki_sha256 for key in facts.keys if not key.compromised_at}
+    specs = sorted({spec for claim in claims for spec in claim.records})
     for _, chain in live.chains:
         in_use = acceptable(base, chain, claims, owner, now) or chain.spki_sha256 in our_keys
-        for spec in sorted({record.spec for record in wanted}):
-            if in_use and not any(dane.matches(record, chain) for record in target if record.spec == spec):
-                target.add(dane.tlsa_record(spec, spki_der=chain.spki_der))
-    return tuple(sorted(target))
+        for spec in specs if in_use else ():
+            if not any(dane.matches(record, chain) for record in target if record.spec == spec):
+                target |= records_of(spec, chain)
+    return tuple(sorted(target)) if target else tuple(base)
 
 
 def _first(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime) -> Publish | Wait | Hold:
@@ -359,7 +298,13 @@ def _stands_since(facts: Facts, owner: str, base: Sequence[TlsaRecord]) -> datet
 
 
 def _why(
-    facts: Facts, desired: Desired, owner: str, base: tuple[TlsaRecord, ...], target: tuple[TlsaRecord, ...], ttl: int
+    facts: Facts,
+    desired: Desired,
+    owner: str,
+    base: tuple[TlsaRecord, ...],
+    target: tuple[TlsaRecord, ...],
+    ttl: int,
+    now: datetime,
 ) -> str:
     own = own_records(facts, owner)
     added = [str(record) for record in target if record not in base]
@@ -371,8 +316,8 @@ def _why(
         parts.append(f"withdraw {', '.join(gone)}")
     if not parts:
         parts.append(f"set the TTL to {ttl} s")
-    foreign = foreign_records(facts, desired, owner, base)
-    needed = [record for record in foreign if _pruned(record, claims_at(desired, owner))]
+    foreign = foreign_records(facts, desired, owner, base, now)
+    needed = [record for record in foreign if is_pruned(record, claims_at(desired, owner))]
     for records, why in (
         ([record for record in foreign if record not in needed], "not ours, and no prune names it"),
         (needed, "not ours, and another host presents what it matches"),

@@ -60,6 +60,6 @@ def _waiting(
     for spec in desired.certificates:
         for other in spec.deployments:
             if share_a_reload(deployment, other):
-                work = rollout(facts, spec, other, now)
+                work = rollout(facts, desired, spec, other, now)
                 if work.phase == "reload" and work.active is not None:
                     yield work, work.active

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from danelaw.lifecycle.cutover import aim
 from danelaw.lifecycle.disk import chain_of
-from danelaw.lifecycle.due import back_off, current_chain
 from danelaw.lifecycle.gate import acceptable, claims_at, fresh_primary, owner_state
-from danelaw.lifecycle.records import current_key
+from danelaw.lifecycle.keys import current_key
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
 from danelaw.lifecycle.watched import counted
 from danelaw.model import (
@@ -33,7 +33,7 @@ QUIET = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A deployment, the chain that it should present (``current``), and its generations.
+    """A deployment, the chain that it should present (``current``: of the current key or the next), its generations.
 
     ``staged`` is the newest generation that holds the current chain; ``earlier`` are those that were active before, the
     latest first. ``algorithm`` is that of the active generation's chain, of its key where nobody can read that chain,
@@ -47,6 +47,7 @@ class Rollout:
     current: ChainFact | None
     active: Generation | None
     staged: Generation | None
+    generations: tuple[Generation, ...]
     earlier: tuple[Generation, ...]
     next_n: int
     algorithm: str | None
@@ -71,14 +72,21 @@ class Rollout:
         return self.earlier[0] if self.earlier else None
 
 
-def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: datetime) -> Rollout:
-    """Derive where a deployment stands."""
+def rollout(
+    facts: Facts,
+    desired: Desired,
+    spec: CertificateSpec,
+    deployment: Deployment,
+    now: datetime,
+    forgive: datetime | None = None,
+) -> Rollout:
+    """Derive where a deployment stands. Failures up to ``forgive`` delay nothing."""
     subject = deployment.id
     generations = [row for row in facts.generations if row.deployment == subject]
     went_live = sorted((row for row in generations if row.active_at), key=lambda row: (row.active_at or now, row.n))
     active = went_live[-1] if went_live else None
     key = current_key(facts, spec.name)
-    current = current_chain(facts, spec, key.spki_sha256, now) if key else None
+    current = aim(facts, desired, spec, deployment, now, forgive)
     staged = max(
         (
             row
@@ -107,6 +115,7 @@ def rollout(facts: Facts, spec: CertificateSpec, deployment: Deployment, now: da
         current=current,
         active=active,
         staged=staged,
+        generations=tuple(generations),
         earlier=tuple(earlier),
         next_n=max((row.n for row in generations), default=0) + 1,
         algorithm=algorithm,
@@ -170,13 +179,6 @@ def _failure(facts: Facts, generations: Sequence[Generation], subject: str) -> s
         if effect.subject == subject or (effect.kind == "reload" and shared):
             return effect.evidence
     return ""
-
-
-def retry_generation_at(generation: Generation, forgive: datetime | None) -> datetime | None:
-    """Return when a generation that failed is tried again; None where it never failed or is forgiven."""
-    if generation.failed_at is None or (forgive is not None and generation.failed_at <= forgive):
-        return None
-    return generation.failed_at + back_off(max(generation.tries, 1))
 
 
 def refuses(facts: Facts, desired: Desired, deployment: Deployment, chain: Chain, now: datetime) -> bool:

@@ -34,6 +34,14 @@ ADDRESS_TTL = timedelta(days=1)
 """How long a client may hold an address that DNS does not give any more; its own TTL is not recorded."""
 
 
+def counted_from(facts: Facts, at: datetime) -> datetime:
+    """Return from when a wait that began at an instant counts: no earlier than the wall clock was last set.
+
+    What passed before by a clock that was set since proves nothing about caches.
+    """
+    return max([at, *(row.at for row in facts.clock_steps)])
+
+
 def see_owner(facts: Facts, look: OwnerLook, at: datetime) -> list[Fact]:
     """Return the rows that a look at one owner name, finished at ``at``, adds or extends."""
     rows = [row for row in facts.rrsets if row.owner == look.owner]
@@ -216,4 +224,10 @@ def looked_at(facts: Facts, endpoint: Endpoint, margin: timedelta, now: datetime
         if row.endpoint == endpoint:
             last[row.address] = max(last.get(row.address, row.last_at), row.last_at)
     newest = max(last.values(), default=now)
-    return tuple(sorted(address for address, at in last.items() if at >= newest or at + margin > now))
+    return tuple(
+        sorted(
+            address
+            for address, at in last.items()
+            if at >= newest or (margin and counted_from(facts, at) + margin > now)
+        )
+    )

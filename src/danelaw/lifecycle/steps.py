@@ -4,25 +4,30 @@ The rules stand in order of urgency; each looks at every certificate before the 
 step comes before anybody's rest. A step is returned only after its consequences were checked (`invariants`).
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import UnsafePlan
+from danelaw.lifecycle.case import Answers, Case, unless_backing_off
 from danelaw.lifecycle.components import own_facts
+from danelaw.lifecycle.cutover import cutover, obstacles, retry_generation_at, wish
 from danelaw.lifecycle.disk import chain_of
-from danelaw.lifecycle.due import current_chain, failures, open_intent, renewal_at, retry_at
-from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, go_live, owner_state
+from danelaw.lifecycle.due import failures
+from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, owner_state
 from danelaw.lifecycle.here import not_here, remedy_of
 from danelaw.lifecycle.invariants import new_violations
+from danelaw.lifecycle.keys import current_key
+from danelaw.lifecycle.obtaining import obtain
 from danelaw.lifecycle.predict import predict
-from danelaw.lifecycle.records import algorithms_of, current_key, publication
+from danelaw.lifecycle.records import publication
 from danelaw.lifecycle.reloads import covers_reload, share_a_reload
-from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, retry_generation_at, rollout
+from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, rollout
+from danelaw.lifecycle.rollover import make_next_keys, promote, retire, revoke, settle
+from danelaw.lifecycle.wanted import algorithms_of
 from danelaw.lifecycle.watched import counted
 from danelaw.model import (
     Activate,
-    CertificateSpec,
     Chain,
     ChainFact,
     Chance,
@@ -30,7 +35,6 @@ from danelaw.model import (
     Facts,
     Generation,
     Hold,
-    Obtain,
     Prove,
     Publish,
     Reload,
@@ -41,27 +45,8 @@ from danelaw.model import (
     Wait,
 )
 
-DAY = timedelta(days=1)
-
 LOST_LIMIT = 3
 """So many compare-and-swaps lost in a row need a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What every rule reads; ``works`` are where all deployments stand.
-
-    Failures up to ``forgive`` do not delay anything (``--retry-now``).
-    """
-
-    desired: Desired
-    facts: Facts
-    now: datetime
-    works: tuple[Rollout, ...]
-    forgive: datetime | None = None
-
-
-Answers = Iterator[Step | Wait | Hold]
 
 
 def step(
@@ -70,7 +55,9 @@ def step(
     """Return the next step, or why there is none now. Raises `UnsafePlan` where a rule would break an invariant."""
     del chance  # ARI draws its instant here one day
     facts = own_facts(desired, facts)
-    works = tuple(rollout(facts, spec, each, now) for spec in desired.certificates for each in spec.deployments)
+    works = tuple(
+        rollout(facts, desired, spec, each, now, forgive) for spec in desired.certificates for each in spec.deployments
+    )
     case = Case(desired, facts, now, works, forgive)
     waits: list[Wait] = []
     holds: list[Hold] = []
@@ -82,10 +69,20 @@ def step(
                 holds.append(answer)
             else:
                 broken = new_violations(desired, facts, predict(desired, facts, answer, now), now)
-                if broken:
+                if broken and not _is_accepted(case, answer):
                     raise UnsafePlan("promise 1", f"{type(answer).__name__} is refused: {broken[0]}")
                 return answer
     return Rest(tuple(waits), tuple(dict.fromkeys(holds)))
+
+
+def _is_accepted(case: Case, step: Step) -> bool:
+    """Tell whether a person accepted that senders refuse what a step puts live, until their caches expire."""
+    if not isinstance(step, Activate) or step.back:
+        return False
+    spec = next(spec for spec in case.desired.certificates if spec.name == step.certificate)
+    cut = cutover(case.facts, spec, case.now)
+    is_next = cut is not None and cut.chain is not None and cut.chain.chain.leaf_sha256 == step.leaf_sha256
+    return cut is not None and is_next and cut.wanted.past_caches
 
 
 def _keys(case: Case) -> Answers:
@@ -94,7 +91,7 @@ def _keys(case: Case) -> Answers:
         if key is None or (key.origin == "elsewhere" and spec.key):  # in the latter case it comes here
             path = spec.key or (spec.csr.path if spec.csr else None)
             why = f"adopt {path}" if path else f"make a {spec.key_type} key"
-            yield from _unless_backing_off(case, "take-key", spec.name, TakeKey(spec.name, path, why))
+            yield from unless_backing_off(case, "take-key", spec.name, TakeKey(spec.name, path, why))
 
 
 def _in_flight(case: Case) -> Answers:
@@ -154,10 +151,10 @@ def _go_back(case: Case, work: Rollout, active: Generation) -> Answers:
     why = f"{subject}: generation {active.n} was not proven: {work.failure}"
     if previous is not None and previous.files and work.is_current_active:  # nothing at all is no way back
         chain = chain_of(case.facts, previous)
-        blocked = _blocked(case, work, chain)
+        blocked = case.blocked(work, chain)
         if not blocked and not _is_over(case, chain):
             step = Activate(work.spec.name, subject, previous.n, previous.leaf_sha256, why, back=True)
-            yield from _unless_backing_off(case, "activate", subject, step)
+            yield from unless_backing_off(case, "activate", subject, step)
             return
         what = blocked[0].why if blocked else "what stood there before has expired or was revoked"
         why = f"{why}; going back is not safe: {what}"
@@ -184,22 +181,12 @@ def _repair(case: Case) -> Answers:
             continue
         for generation in work.earlier:
             chain = chain_of(case.facts, generation)
-            if chain is not None and not _is_over(case, chain) and not _blocked(case, work, chain):
+            if chain is not None and not _is_over(case, chain) and not case.blocked(work, chain):
                 why = "the records refuse what is live, and accept this earlier generation"
                 leaf = generation.leaf_sha256
                 step = Activate(work.spec.name, work.deployment.id, generation.n, leaf, why, back=True)
-                yield from _unless_backing_off(case, "activate", work.deployment.id, step)
+                yield from unless_backing_off(case, "activate", work.deployment.id, step)
                 break
-
-
-def _blocked(case: Case, work: Rollout, chain: Chain | None) -> list[Blocked]:
-    """Return what keeps a chain from going live at any endpoint of a deployment."""
-    found = [
-        item
-        for owner in dict.fromkeys(endpoint.owner for endpoint in counted(case.facts, case.desired, work.deployment))
-        for item in go_live(case.facts, case.desired, owner, chain, case.now)
-    ]
-    return list(dict.fromkeys(found))
 
 
 def _publish(case: Case) -> Answers:
@@ -224,7 +211,7 @@ def _publication(case: Case, owner: str) -> Answers:
         return
     kept = _kept_while_unproven(case, answer)
     if kept.wanted != kept.expected or answer.wanted == answer.expected:
-        yield from _unless_backing_off(case, "publish", owner, kept)
+        yield from unless_backing_off(case, "publish", owner, kept)
 
 
 def _kept_while_unproven(case: Case, swap: Publish) -> Publish:
@@ -272,70 +259,16 @@ def _is_on_its_way(case: Case, owner: str) -> bool:
     )
 
 
-def _obtain(case: Case) -> Answers:
-    for spec in case.desired.certificates:
-        key = current_key(case.facts, spec.name)
-        if key is None:
-            continue
-        why = _why_due(case, spec, key.spki_sha256)
-        if why and _came_old(case, spec):
-            said = f"the certificate that was issued within a day is due again by this host's clock: {why}"
-            yield Hold("clock", spec.name, said, "set the clock right, or ask the CA for a longer lifetime")
-            continue
-        if why:
-            yield from _unless_backing_off(case, "obtain", spec.name, Obtain(spec.name, key.spki_sha256, why))
-            continue
-        row = current_chain(case.facts, spec, key.spki_sha256, case.now)
-        if row is not None:
-            due = renewal_at(row.chain)
-            yield Wait("renewal", spec.name, due, f"its certificate is valid until {row.chain.not_after:%Y-%m-%d}")
-
-
-def _came_old(case: Case, spec: CertificateSpec) -> bool:
-    """Tell whether the newest certificate was due, or over, when it came: another one would be so too."""
-    rows = [row for row in case.facts.chains if row.certificate == spec.name]
-    newest = max(rows, key=lambda row: row.obtained_at, default=None)
-    if newest is None or newest.revoked_at or open_intent(case.facts, spec.name):
-        return False
-    lacks_names = not set(spec.names) <= set(newest.chain.names)
-    return not lacks_names and renewal_at(newest.chain) <= newest.obtained_at and case.now - newest.obtained_at < DAY
-
-
-def _why_due(case: Case, spec: CertificateSpec, spki_sha256: str) -> str | None:
-    intent = open_intent(case.facts, spec.name)
-    row = current_chain(case.facts, spec, spki_sha256, case.now)
-    if intent is not None:
-        return f"a renewal was asked for by {intent.by}"
-    if row is not None and not _revoked_since(case.facts, spec, row):
-        return None if renewal_at(row.chain) > case.now else f"its certificate ends {row.chain.not_after:%Y-%m-%d}"
-    ours = [row for row in case.facts.chains if row.certificate == spec.name and row.chain.spki_sha256 == spki_sha256]
-    if not ours:
-        return "there is no certificate over its key yet"
-    newest = max(ours, key=lambda row: row.obtained_at)
-    missing = sorted(set(spec.names) - set(newest.chain.names))
-    if missing:
-        return f"its certificate lacks {', '.join(missing)}"
-    return "its certificate was revoked" if newest.revoked_at else "its certificate has expired"
-
-
-def _revoked_since(facts: Facts, spec: CertificateSpec, row: ChainFact) -> bool:
-    """Tell whether a newer certificate was revoked: then an older one may stand in for it, and a new one is due."""
-    return any(
-        other.certificate == spec.name
-        and other.chain.spki_sha256 == row.chain.spki_sha256
-        and other.revoked_at is not None
-        and other.obtained_at > row.obtained_at
-        for other in facts.chains
-    )
-
-
 def _deploy(case: Case) -> Answers:
     for work in case.works:
         yield from _deploy_one(case, work)
 
 
 def _deploy_one(case: Case, work: Rollout) -> Answers:
-    """Take one deployment closer to its current chain."""
+    """Take one deployment closer to the chain that it should present, and say what holds a better one back."""
+    hoped = wish(case.facts, work.spec, case.now)
+    if hoped is not None and (work.current is None or hoped.chain.leaf_sha256 != work.current.chain.leaf_sha256):
+        yield from _held_back(case, work, hoped)
     if work.current is None or work.done or work.phase in {"reload", "prove"}:
         return
     if work.phase == "failed" and work.is_current_active:
@@ -344,7 +277,7 @@ def _deploy_one(case: Case, work: Rollout) -> Answers:
     if work.staged is None:
         leaf = work.current.chain.leaf_sha256
         stage = Stage(work.spec.name, subject, work.next_n, leaf, "write the new chain beside what is live")
-        yield from _unless_backing_off(case, "stage", subject, stage)
+        yield from unless_backing_off(case, "stage", subject, stage)
         return
     until = retry_generation_at(work.staged, case.forgive)
     if until is not None and until > case.now:
@@ -353,13 +286,25 @@ def _deploy_one(case: Case, work: Rollout) -> Answers:
     yield from _activate(case, work, work.staged, work.current)
 
 
+def _held_back(case: Case, work: Rollout, hoped: ChainFact) -> Answers:
+    """Say why a deployment does not go over to the chain that it is to present in the end."""
+    name, subject = work.spec.name, work.deployment.id
+    tried = [row for row in work.generations if row.leaf_sha256 == hoped.chain.leaf_sha256]
+    until = retry_generation_at(max(tried, key=lambda row: row.n), case.forgive) if tried else None
+    if until is not None and until > case.now:
+        yield Wait("backoff", subject, until, f"{subject}: the new chain was not proven: {work.failure}")
+        return
+    found = obstacles(case.facts, case.desired, work.spec, work.deployment, hoped.chain, case.now)
+    yield from _why_blocked(case, found, name, subject)
+
+
 def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact) -> Answers:
     name, subject = work.spec.name, work.deployment.id
     away = not_here(case.facts, work.deployment, case.now)
     if away:
         yield Hold("not-here", subject, away, "set `addresses` or [connect] where it is, else mend DNS")
         return
-    blocked = _blocked(case, work, current.chain)
+    blocked = obstacles(case.facts, case.desired, work.spec, work.deployment, current.chain, case.now)
     if not blocked:
         written = work.active.active_at if work.active else None
         lately = written is not None and case.now - written < QUIET and (case.forgive is None or written > case.forgive)
@@ -369,8 +314,13 @@ def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact)
             return
         why = "somebody changed the files" if work.phase == "drifted" else "no sender can hold records that refuse it"
         step = Activate(name, subject, staged.n, staged.leaf_sha256, why)
-        yield from _unless_backing_off(case, "activate", subject, step)
+        yield from unless_backing_off(case, "activate", subject, step)
         return
+    yield from _why_blocked(case, blocked, name, subject)
+
+
+def _why_blocked(case: Case, blocked: list[Blocked], name: str, subject: str) -> Answers:
+    """Say what a chain that may not go live waits for."""
     for item in blocked:
         if item.remedy:
             yield Hold(item.code, subject, item.why, item.remedy)
@@ -395,14 +345,18 @@ def _until_published(case: Case, item: Blocked, name: str, subject: str) -> Wait
     return Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
 
 
-def _unless_backing_off(case: Case, kind: str, subject: str, wanted: Step) -> Answers:
-    retry = retry_at(case.facts, kind, subject, case.forgive)
-    if retry is None or retry[0] <= case.now:
-        yield wanted
-        return
-    until, last = retry
-    yield Wait("backoff", subject, until, f"{kind} of {subject} failed: {last.evidence}")
-
-
 Rule = Callable[[Case], Answers]
-RULES: tuple[Rule, ...] = (_keys, _in_flight, _repair, _publish, _unclaimed, _obtain, _deploy)
+RULES: tuple[Rule, ...] = (
+    _keys,
+    _in_flight,
+    _repair,
+    promote,
+    make_next_keys,
+    _publish,
+    _unclaimed,
+    revoke,
+    obtain,
+    _deploy,
+    settle,
+    retire,
+)

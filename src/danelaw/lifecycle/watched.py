@@ -1,8 +1,10 @@
 """Which endpoints of a deployment count before its chain goes live: those proven, and those only watched."""
 
-from danelaw.lifecycle.gate import owner_state
+from datetime import datetime
+
+from danelaw.lifecycle.gate import Blocked, go_live, owner_state
 from danelaw.lifecycle.sight import ADDRESS_TTL, looked_at
-from danelaw.model import Deployment, Desired, Endpoint, Facts, Presented, Silent
+from danelaw.model import Chain, Deployment, Desired, Endpoint, Facts, Presented, Silent
 
 
 def counted(facts: Facts, desired: Desired, deployment: Deployment) -> tuple[Endpoint, ...]:
@@ -14,6 +16,18 @@ def counted(facts: Facts, desired: Desired, deployment: Deployment) -> tuple[End
     """
     watched = (endpoint for endpoint in deployment.watched if _counts(facts, desired, endpoint))
     return tuple(dict.fromkeys((*deployment.endpoints, *watched)))
+
+
+def blocked(
+    facts: Facts, desired: Desired, deployment: Deployment, chain: Chain | None, now: datetime
+) -> list[Blocked]:
+    """Return what keeps a chain from going live at any endpoint of a deployment (formula G); empty: it may."""
+    found = [
+        item
+        for owner in dict.fromkeys(endpoint.owner for endpoint in counted(facts, desired, deployment))
+        for item in go_live(facts, desired, owner, chain, now)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _counts(facts: Facts, desired: Desired, endpoint: Endpoint) -> bool:

@@ -54,7 +54,7 @@ def _owners(desired: Desired) -> list[str]:
 def _foreign(desired: Desired, facts: Facts) -> Iterator[Note]:
     for owner in _owners(desired):
         primary = next((row for row in facts.primaries if row.owner == owner), None)
-        for record in foreign_records(facts, desired, owner, primary.rdatas if primary else ()):
+        for record in foreign_records(facts, desired, owner, primary.rdatas, primary.at) if primary else ():
             yield Note("foreign", owner, f"{record} at {owner} is not ours and stays; `prune` can name it")
 
 
@@ -111,7 +111,7 @@ def _orphans(desired: Desired, facts: Facts) -> Iterator[Note]:
     left = [(row.owner, row.record) for row in facts.own_records if not row.withdrawn_at and row.owner not in claimed]
     for row in facts.primaries:
         if row.owner in claimed:
-            left.extend((row.owner, record) for record in orphan_records(facts, desired, row.owner, row.rdatas))
+            left.extend((row.owner, record) for record in orphan_records(facts, desired, row.owner, row.rdatas, row.at))
     for owner, record in left:
         text = f"{record} at {owner} is ours, and no tlsa table claims it any more; it is kept"
         yield Note("orphan-record", owner, text)

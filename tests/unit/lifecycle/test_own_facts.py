@@ -27,7 +27,7 @@ def with_others(facts: Facts, count: int) -> Facts:
         owner, name = f"_25._tcp.mx{n}.elsewhere.test.", f"other {n}"
         endpoint = replace(ELSEWHERE, host=f"mx{n}.elsewhere.test")
         chain = certificate(name, f"the key of {name}")
-        key = KeyFact(chain.spki_sha256, name, chain.spki_der, "rsa", "", "", "made", START)
+        key = KeyFact(chain.spki_sha256, name, chain.spki_der, "rsa", "", "", "made", START, current_since=START)
         facts = merge(
             facts,
             [
