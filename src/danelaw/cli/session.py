@@ -245,14 +245,14 @@ def _status(arguments: argparse.Namespace, around: Around) -> int:
 def _revoke(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.pki import parse_chain  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
-    from danelaw.run.revoke import revoke  # noqa: PLC0415 (start-up)
+    from danelaw.run.revoke import revoke_now  # noqa: PLC0415 (start-up)
 
     if (arguments.name is None) == (arguments.cert is None):
         raise InputError("revoke takes the NAME of a certificate, or --cert FILE")
     chain = parse_chain(read_file(arguments.cert)) if arguments.cert else None
     config = _config(arguments)
     with opened(config, _listener(arguments), around=around) as world:
-        done = revoke(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
+        done = revoke_now(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
     value = {
         "schema": 1,
         "certificate": done.certificate,

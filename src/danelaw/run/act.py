@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from danelaw.errors import DanelawError, Lost, Refused, RetryLater, Stopped
+from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
 from danelaw.lifecycle.disk import chain_of
+from danelaw.lifecycle.keys import open_rollover
 from danelaw.lifecycle.predict import deployment_of
-from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.reloads import failed_too, reloaded_too
+from danelaw.lifecycle.watched import blocked
 from danelaw.model import (
     Activate,
     CertificateSpec,
@@ -22,26 +23,36 @@ from danelaw.model import (
     KeyFact,
     Obtain,
     OwnRecord,
+    Promote,
     Prove,
     Publish,
     Reload,
+    Retire,
+    Revoke,
     Stage,
     Step,
     TakeKey,
+    TakeNextKey,
     TlsaRecord,
 )
+from danelaw.run.keys import key_of, promoted, retired, take_key, take_next_key
 from danelaw.run.obtain import obtain
 from danelaw.run.prove import prove
+from danelaw.run.revoke import REVOCATION, revoke
 from danelaw.run.rings import Rings
 
 KINDS: dict[type[Step], str] = {
     TakeKey: "take-key",
+    TakeNextKey: "take-next-key",
     Obtain: "obtain",
     Publish: "publish",
     Stage: "stage",
     Activate: "activate",
     Reload: "reload",
     Prove: "prove",
+    Promote: "promote",
+    Retire: "retire",
+    Revoke: REVOCATION,
 }
 """What an effect of a step is called in the store."""
 
@@ -51,14 +62,19 @@ LONGEST = 120
 
 
 def subject_of(step: Step) -> str:
-    """Return what a step is about: a certificate, an owner name or a deployment."""
+    """Return what a step is about: a certificate, an owner name or a deployment.
+
+    An order over the next key has a subject of its own: its failures keep no renewal over the current key back.
+    """
     match step:
-        case TakeKey() | Obtain():
-            return step.certificate
+        case Obtain(ahead=True):
+            return f"{step.certificate} (next key)"
         case Publish():
             return step.owner
-        case _:
+        case Stage() | Activate() | Reload() | Prove():
             return step.deployment
+        case _:
+            return step.certificate
 
 
 NO_CHANGE = "it was done, and the next look shows no change"
@@ -67,7 +83,7 @@ NO_CHANGE = "it was done, and the next look shows no change"
 def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[EffectOutcome, str | None]:
     """Carry out a step; return how it ended, and its failure in words where it failed."""
     rings.tell("step", f"{describe(step)}: {step.why}", step)
-    detail = _detail(step, _spec(desired, step))
+    detail = _detail(desired, facts, step, rings.clock.now())
     effect = rings.store.begin(KINDS[type(step)], subject_of(step), detail, rings.clock.now())
     made: Sequence[Fact] = ()
     outcome: EffectOutcome = "done"
@@ -75,7 +91,8 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[Effec
     try:
         made, evidence, failure = _carry_out(desired, rings, facts, step)
     except Stopped:
-        if not isinstance(step, Publish | Activate):  # it may have happened: the effect stays open, recover finds out
+        # Some may have happened: their effect stays open, and recover finds out.
+        if not isinstance(step, Publish | Activate | Revoke):
             with suppress(DanelawError):
                 rings.store.end(effect, "interrupted", "told to stop", rings.clock.now())
         raise
@@ -95,7 +112,7 @@ def act(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tuple[Effec
 def came_to_nothing(desired: Desired, rings: Rings, facts: Facts, step: Step) -> str:
     """Store that a step which was done has changed nothing, as a failed try: it is backed off from like any other."""
     now = rings.clock.now()
-    effect = rings.store.begin(KINDS[type(step)], subject_of(step), _detail(step, _spec(desired, step)), now)
+    effect = rings.store.begin(KINDS[type(step)], subject_of(step), _detail(desired, facts, step, now), now)
     made = [_failed(_generation(facts, step), now)] if isinstance(step, Reload | Prove) else []
     rings.store.end(effect, "failed", NO_CHANGE, rings.clock.now(), made)
     rings.tell("failed", NO_CHANGE, step)
@@ -107,10 +124,13 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
     spec = _spec(desired, step)
     match step:
         case TakeKey():
-            key = _take_key(rings, facts, spec)
+            key = take_key(rings, facts, spec)
             return [key], f"{key.algorithm} key {key.spki_sha256[:16]}…, {key.origin}", None
+        case TakeNextKey():
+            key = take_next_key(rings, facts, spec, step)
+            return [key], f"{key.algorithm} key {key.spki_sha256[:16]}…, {key.origin}; it presents nothing yet", None
         case Obtain():
-            key = next(key for key in facts.keys if (key.certificate, key.spki_sha256) == (spec.name, step.spki_sha256))
+            key = _known_key(facts, step.certificate, step.spki_sha256)
             made, evidence = obtain(rings, facts, spec, key)
             return made, evidence, None
         case Publish():
@@ -128,17 +148,20 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
             return _reload(desired, rings, facts, step)
         case Prove():
             return _prove(desired, rings, facts, step)
+        case Promote():
+            made = promoted(facts, step, rings.clock.now())
+            return made, f"key {step.spki_sha256[:16]}… is current, {step.retires[:16]}… is retired", None
+        case Retire():
+            key = retired(rings, facts, step)
+            return [key], f"key {key.spki_sha256[:16]}… is {'destroyed' if key.destroyed_at else key.path}", None
+        case Revoke():
+            return *revoke(rings, facts, step.certificate, step.leaf_sha256, step.reason), None
 
 
-def _take_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
-    """Take a certificate's key, its first one or the private half of the one that it has. Raises `Refused`."""
-    current, found = current_key(facts, spec.name), rings.host.peek_key(spec)
-    if current is not None and (found is None or found.spki_sha256 != current.spki_sha256):
-        raise Refused(
-            f"{spec.key}: found another key than the one in use ({current.spki_sha256[:16]}…); "
-            "name the file of that one: a change of key is not yet supported"
-        )
-    return rings.host.take_key(spec)
+def _known_key(facts: Facts, certificate: str, spki_sha256: str) -> KeyFact:
+    key = key_of(facts, certificate, spki_sha256)
+    assert key is not None  # noqa: S101 (the core knows the key of what it orders or deploys)
+    return key
 
 
 def after_all(facts: Facts, deployment: str, now: datetime) -> datetime:
@@ -169,8 +192,7 @@ def own_records_after(rings: Rings, facts: Facts, step: Publish) -> list[OwnReco
 
 def _stage(desired: Desired, rings: Rings, facts: Facts, step: Stage) -> tuple[Sequence[Fact], str, str | None]:
     row = next(row for row in facts.chains if row.chain.leaf_sha256 == step.leaf_sha256)
-    key = current_key(facts, step.certificate)
-    assert key is not None  # noqa: S101 (the core stages only chains over the current key)
+    key = _known_key(facts, step.certificate, row.chain.spki_sha256)
     deployment = deployment_of(desired, step)
     made = [replace(rings.host.stage(deployment, step.n, row.chain, key), shape=deployment.shape)]
     if not any((row.deployment, row.n) == (deployment.id, 0) for row in facts.generations):
@@ -234,17 +256,39 @@ def _spec(desired: Desired, step: Step) -> CertificateSpec:
     return next(spec for spec in desired.certificates if spec.name == step.certificate)
 
 
-def _detail(step: Step, spec: CertificateSpec) -> str:
-    """Return what recovery needs to know of a step that may or may not have happened, and whose lease it needs."""
-    detail: dict[str, object] = {"certificate": spec.name}
-    if isinstance(step, Publish):
-        records = {"expected": [str(r) for r in step.expected], "wanted": [str(r) for r in step.wanted]}
-        detail |= {"target": step.target, "publisher": step.publisher, "ttl": step.ttl, **records}
-    elif isinstance(step, TakeKey | Obtain):
-        detail["why"] = step.why
-    else:
-        detail["n"] = step.n
+def _detail(desired: Desired, facts: Facts, step: Step, now: datetime) -> str:
+    """Return what recovery needs to know of a step that may or may not have happened, and whose lease it needs.
+
+    What `--accept-outage` goes past is stored with the step that does so.
+    """
+    detail: dict[str, object] = {"certificate": _spec(desired, step).name}
+    match step:
+        case Publish():
+            records = {"expected": [str(r) for r in step.expected], "wanted": [str(r) for r in step.wanted]}
+            detail |= {"target": step.target, "publisher": step.publisher, "ttl": step.ttl, **records}
+        case TakeKey() | TakeNextKey():
+            detail["why"] = step.why
+        case Obtain():
+            detail |= {"spki_sha256": step.spki_sha256, "why": step.why}
+        case Promote():
+            detail |= {"spki_sha256": step.spki_sha256, "retires": step.retires}
+        case Retire():
+            detail |= {"spki_sha256": step.spki_sha256, "how": step.how}
+        case Revoke():
+            detail |= {"leaf_sha256": step.leaf_sha256, "reason": step.reason}
+        case _:
+            detail["n"] = step.n
+    if isinstance(step, Activate) and (cost := _accepted(desired, facts, step, now)):
+        detail["accepted_outage"] = cost
     return json.dumps(detail)
+
+
+def _accepted(desired: Desired, facts: Facts, step: Activate, now: datetime) -> list[str]:
+    """Return what keeps a generation from going live and is gone past, since a person accepted the outage."""
+    asked, chain = open_rollover(facts, step.certificate), chain_of(facts, _generation(facts, step))
+    if asked is None or "accept-outage" not in asked.options or chain is None:
+        return []
+    return [item.why for item in blocked(facts, desired, deployment_of(desired, step), chain, now)]
 
 
 def describe(step: Step) -> str:
@@ -252,8 +296,10 @@ def describe(step: Step) -> str:
     match step:
         case TakeKey():
             return f"{step.certificate}: {'adopt' if step.path else 'make'} its key"
+        case TakeNextKey():
+            return f"{step.certificate}: {'take the public half of' if step.path else 'make'} its next key"
         case Obtain():
-            return f"{step.certificate}: obtain a certificate"
+            return f"{step.certificate}: obtain a certificate{' over its next key' if step.ahead else ''}"
         case Publish():
             return f"publish at {step.owner}"
         case Stage():
@@ -266,6 +312,13 @@ def describe(step: Step) -> str:
             return f"{step.certificate}: test and reload what reads {shown(step.deployment)}"
         case Prove():
             return f"{step.certificate}: prove {shown(step.deployment)}"
+        case Promote():
+            return f"{step.certificate}: its next key {step.spki_sha256[:16]}… becomes the current one"
+        case Retire():
+            verb = "archive" if step.how == "archive" else "destroy"
+            return f"{step.certificate}: {verb} its retired key {step.spki_sha256[:16]}…"
+        case Revoke():
+            return f"{step.certificate}: revoke {step.leaf_sha256[:16]}…"
 
 
 def shown(deployment: str) -> str:

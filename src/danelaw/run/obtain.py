@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from danelaw.errors import DanelawError, Refused, RetryLater, Stopped
+from danelaw.lifecycle.keys import current_key, next_key
 from danelaw.model import (
     Authority,
     CertificateSpec,
@@ -141,9 +142,16 @@ def _csr(rings: Rings, facts: Facts, spec: CertificateSpec, key: KeyFact) -> byt
 def _kept_order(
     rings: Rings, facts: Facts, authority: Authority, spec: CertificateSpec, key: KeyFact
 ) -> tuple[OrderState, OrderFact] | None:
-    """Return the order that an earlier run left open over the same key and names; None where there is none to use."""
+    """Return the order that an earlier run left open over the same key and names; None where there is none to use.
+
+    One over another key of the certificate is left alone while that key is in use: an order over the next key stands
+    beside one over the current key, and neither ends the other.
+    """
+    in_use = {each.spki_sha256 for each in (current_key(facts, spec.name), next_key(facts, spec)) if each is not None}
     for row in facts.orders:
         if row.closed_at is not None or row.certificate != spec.name:
+            continue
+        if row.spki_sha256 != key.spki_sha256 and row.spki_sha256 in in_use:
             continue
         problem = "the key, the names, the subject, the CSR or the CA changed"
         if (row.ca, row.spki_sha256) == (spec.ca, key.spki_sha256) and _says_the_same(spec, key, row.csr_der):
@@ -257,9 +265,11 @@ def _obtained(
     now = rings.clock.now()
     chain = parse_chain(chain_pem)
     made: list[Fact] = [ChainFact(spec.name, chain, spec.ca, now), replace(row, closed_at=now)]
-    made.extend(
-        replace(intent, closed_at=now)
-        for intent in facts.intents
-        if intent.certificate == spec.name and intent.closed_at is None
-    )
+    current = current_key(facts, spec.name)
+    if current is not None and chain.spki_sha256 == current.spki_sha256:  # one over the next key renews nothing
+        made.extend(
+            replace(intent, closed_at=now)
+            for intent in facts.intents
+            if (intent.certificate, intent.kind) == (spec.name, "renew") and intent.closed_at is None
+        )
     return made, f"certificate {chain.leaf_sha256[:16]}…, valid until {chain.not_after:%Y-%m-%d %H:%M:%SZ}"

@@ -1,18 +1,26 @@
-"""Revocation, signed with the account's key (RFC 8555 section 7.6)."""
+"""Revocation (RFC 8555 section 7.6): signed with the account's key, or with the certificate's own where that leaked.
+
+CAs take a revocation by the certificate's key as proof that somebody else may have it, and some revoke every other
+certificate over that key by it. So a key signs only where it is known to be compromised.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from danelaw import dane
 from danelaw.errors import DanelawError, InputError, Refused
-from danelaw.lifecycle.records import current_key
+from danelaw.lifecycle.keys import current_key
 from danelaw.lifecycle.rollout import rollout
-from danelaw.model import Chain, ChainFact, Desired, Effect, Facts
+from danelaw.model import Authority, Chain, ChainFact, Desired, Effect, Fact, Facts, KeyFact, Signer
 from danelaw.run.look import look
 from danelaw.run.rings import Rings
 
 REASONS = {"unspecified": 0, "keyCompromise": 1, "superseded": 4, "cessationOfOperation": 5}
 """RFC 5280 section 5.3.1; the ones that ACME CAs accept."""
+
+COMPROMISE = "keyCompromise"
 
 REVOCATION = "revoke"
 """The kind of its effect."""
@@ -27,44 +35,65 @@ class Revoked:
     live: bool
 
 
-def revoke(desired: Desired, rings: Rings, name: str | None, chain: Chain | None, reason: str, *, yes: bool) -> Revoked:
-    """Revoke the newest certificate of a name, or the one given.
+def revoke(rings: Rings, facts: Facts, certificate: str, leaf_sha256: str, reason: int) -> tuple[list[Fact], str]:
+    """Revoke a certificate that was issued to us; return the facts made and the evidence.
 
-    One that is live is refused unless ``yes``. keyCompromise of a key in use is refused: it blocks the key for ever,
-    and with it what is live. Raises `InputError`, `Refused`, `RetryLater`, and `LeaseHeld` where a run is at work.
+    Raises `Refused` or `RetryLater`. One that is revoked already is a success.
     """
-    with rings.store.lease(_row(desired, rings.store.snapshot(), name, chain).certificate):
-        return _revoke(desired, rings, name, chain, reason, yes=yes)
+    row = next(row for row in facts.chains if (row.certificate, row.chain.leaf_sha256) == (certificate, leaf_sha256))
+    signer = signer_of(rings, facts, row.chain.spki_sha256)
+    _authority(rings, row).revoke(row.chain.leaf_der, reason, signer)
+    return _revoked(rings, facts, row, reason), f"revoked at {row.ca}, reason {reason}, {_signed_by(signer)}"
 
 
-def _revoke(
+def signer_of(rings: Rings, facts: Facts, spki_sha256: str) -> Signer | None:
+    """Return who signs a revocation: a key that is compromised and held here, else (None) the account's.
+
+    Whoever has the key can revoke by it, so the CA need not believe us (RFC 8555 section 7.6).
+    """
+    for key in facts.keys:
+        if key.spki_sha256 == spki_sha256 and key.compromised_at and key.origin != "elsewhere" and not key.destroyed_at:
+            return rings.host.sign(key)
+    return None
+
+
+def revoke_now(
     desired: Desired, rings: Rings, name: str | None, chain: Chain | None, reason: str, *, yes: bool
 ) -> Revoked:
-    facts = look(desired, rings)
-    row = _row(desired, facts, name, chain)
-    live_at = _live_at(desired, rings, facts, row.chain)
-    keys = {key.spki_sha256 for spec in desired.certificates if (key := current_key(facts, spec.name))}
-    if reason == "keyCompromise" and row.chain.spki_sha256 in keys:
-        raise Refused(
-            f"the key of {row.certificate} is in use, and revoking for keyCompromise blocks it for ever; "
-            "a rollover to another key comes first, which danelaw cannot do yet"
-        )
-    if live_at and not yes:
-        raise Refused(
-            f"certificate {row.chain.leaf_sha256[:16]}… of {row.certificate} is live at {_first(live_at)}; "
-            "renew first (apply --force-renewal) and name this one by --cert FILE, or revoke it all the same with --yes"
-        )
-    rings.tell("step", f"{row.certificate}: revoke {row.chain.leaf_sha256[:16]}…: {reason}")
-    detail = json.dumps({"leaf_sha256": row.chain.leaf_sha256, "reason": REASONS[reason]})
+    """Revoke the newest certificate of a name, or the one given, without replacing it first.
+
+    One that is live is refused unless ``yes``. Of keyCompromise the key is marked first, so that a rollover follows.
+    Raises `InputError`, `Refused`, `RetryLater`, and `LeaseHeld` where a run is at work.
+    """
+    with rings.store.lease(row_of(desired, rings.store.snapshot(), name, chain).certificate):
+        facts = look(desired, rings)
+        row = row_of(desired, facts, name, chain)
+        live_at = places_of(desired, rings, facts, row.chain)
+        if live_at and not yes:
+            raise Refused(
+                f"certificate {row.chain.leaf_sha256[:16]}… of {row.certificate} is live at {first(live_at)}; "
+                "replace it there first, or revoke it all the same with --yes"
+            )
+        if reason == COMPROMISE:
+            rings.store.record(compromised(facts, row.chain.spki_sha256, rings.clock.now()))
+            facts = rings.store.snapshot()
+        rings.tell("step", f"{row.certificate}: revoke {row.chain.leaf_sha256[:16]}…: {reason}")
+        _carry_out(rings, facts, row, REASONS[reason])
+        return Revoked(row.certificate, row.chain, bool(live_at))
+
+
+def _carry_out(rings: Rings, facts: Facts, row: ChainFact, reason: int) -> None:
+    detail = json.dumps({"certificate": row.certificate, "leaf_sha256": row.chain.leaf_sha256, "reason": reason})
     effect = rings.store.begin(REVOCATION, row.certificate, detail, rings.clock.now())
     try:
-        rings.authorities[row.ca].revoke(row.chain.leaf_der, REASONS[reason])
+        signer = signer_of(rings, facts, row.chain.spki_sha256)
+        _authority(rings, row).revoke(row.chain.leaf_der, reason, signer)
     except DanelawError as error:
         rings.store.end(effect, "failed", str(error), rings.clock.now())
         raise
-    _end(rings, effect, row if row in facts.chains else None, REASONS[reason])
-    rings.tell("done", f"revoked at {row.ca}")
-    return Revoked(row.certificate, row.chain, bool(live_at))
+    made = _revoked(rings, facts, row, reason)
+    rings.store.end(effect, "done", f"revoked, reason {reason}, {_signed_by(signer)}", rings.clock.now(), made)
+    rings.tell("done", f"revoked at {row.ca}, {_signed_by(signer)}")
 
 
 def finish(rings: Rings, facts: Facts, effect: Effect) -> None:
@@ -79,35 +108,68 @@ def finish(rings: Rings, facts: Facts, effect: Effect) -> None:
         rings.store.end(effect.id, "interrupted", "its CA or its certificate is not known here", rings.clock.now())
         return
     rings.tell("progress", f"{row.certificate}: revoke {row.chain.leaf_sha256[:16]}…, which an interrupted run owes")
+    signer = signer_of(rings, facts, row.chain.spki_sha256)
     try:
-        authority.revoke(row.chain.leaf_der, detail["reason"])
+        authority.revoke(row.chain.leaf_der, detail["reason"], signer)
     except Refused as error:
         rings.store.end(effect.id, "failed", str(error), rings.clock.now())
         raise
-    _end(rings, effect.id, row, detail["reason"])
+    made = _revoked(rings, facts, row, detail["reason"])
+    evidence = f"revoked, reason {detail['reason']}, {_signed_by(signer)}"
+    rings.store.end(effect.id, "done", evidence, rings.clock.now(), made)
 
 
-def _end(rings: Rings, effect: int, row: ChainFact | None, reason: int) -> None:
+def _revoked(rings: Rings, facts: Facts, row: ChainFact, reason: int) -> list[Fact]:
+    """Return the facts of a revocation that happened: the chain, where it is ours, and the requests it answers."""
     now = rings.clock.now()
-    done = [replace(row, revoked_at=now, reason=reason)] if row else []
-    rings.store.end(effect, "done", f"revoked, reason {reason}", now, done)
+    made: list[Fact] = [replace(row, revoked_at=now, reason=reason)] if row in facts.chains else []
+    made.extend(
+        replace(intent, closed_at=now)
+        for intent in facts.intents
+        if intent.kind == "revoke" and intent.leaf_sha256 == row.chain.leaf_sha256 and intent.closed_at is None
+    )
+    return made
 
 
-def _first(places: Sequence[str], most: int = 3) -> str:
+def compromised(facts: Facts, spki_sha256: str, at: datetime) -> list[KeyFact]:
+    """Return the facts of a key that somebody else may have: of every certificate that it is, or was, a key of."""
+    return [
+        replace(key, compromised_at=at)
+        for key in facts.keys
+        if key.spki_sha256 == spki_sha256 and key.compromised_at is None
+    ]
+
+
+def _authority(rings: Rings, row: ChainFact) -> Authority:
+    authority = rings.authorities.get(row.ca)
+    if authority is None:
+        raise Refused(f"{row.certificate}: its CA {row.ca!r} is not in the config any more; put its [acme] table back")
+    return authority
+
+
+def _signed_by(signer: Signer | None) -> str:
+    return "signed by the account's key" if signer is None else "signed by its own key"
+
+
+# --- what a revocation is about ---------------------------------------------------------------------------------------
+
+
+def first(places: Sequence[str], most: int = 3) -> str:
     """Return the first few places in words."""
     more = f" and {len(places) - most} more" if len(places) > most else ""
     return ", ".join(places[:most]) + more
 
 
-def _row(desired: Desired, facts: Facts, name: str | None, chain: Chain | None) -> ChainFact:
+def row_of(desired: Desired, facts: Facts, name: str | None, chain: Chain | None) -> ChainFact:
+    """Return the newest certificate of a name, or the one given, known here or not. Raises `InputError`."""
     if chain is not None:
         known = next((row for row in facts.chains if row.chain.leaf_sha256 == chain.leaf_sha256), None)
         if known is not None:
             return _unrevoked(known)
         if not desired.certificates:
             raise InputError("the config has no certificate, so there is no CA to ask")
-        first = desired.certificates[0]
-        return ChainFact("(not issued through this state)", chain, first.ca, chain.not_before)
+        spec = desired.certificates[0]
+        return ChainFact("(not issued through this state)", chain, spec.ca, chain.not_before)
     rows = [row for row in facts.chains if row.certificate == name]
     if not rows:
         known_names = ", ".join(sorted({row.certificate for row in facts.chains})) or "none"
@@ -124,7 +186,8 @@ def _unrevoked(row: ChainFact) -> ChainFact:
     return row
 
 
-def _live_at(desired: Desired, rings: Rings, facts: Facts, chain: Chain) -> Sequence[str]:
+def places_of(desired: Desired, rings: Rings, facts: Facts, chain: Chain) -> Sequence[str]:
+    """Return where a certificate is live: the deployments whose files hold it, and what was seen to present it."""
     now = rings.clock.now()
     presented = {
         f"{row.endpoint} ({row.address})"
@@ -139,6 +202,46 @@ def _live_at(desired: Desired, rings: Rings, facts: Facts, chain: Chain) -> Sequ
         deployment.id
         for spec in desired.certificates
         for deployment in spec.deployments
-        if (active := rollout(facts, spec, deployment, now).active) and active.leaf_sha256 == chain.leaf_sha256
+        if (active := rollout(facts, desired, spec, deployment, now).active) and active.leaf_sha256 == chain.leaf_sha256
     }
     return [*sorted(deployed), *sorted(presented)]
+
+
+def in_use(desired: Desired, facts: Facts, chain: Chain) -> tuple[str, ...]:
+    """Return the certificates of the config whose current key a chain is over."""
+    return tuple(
+        spec.name
+        for spec in desired.certificates
+        if (key := current_key(facts, spec.name)) is not None and key.spki_sha256 == chain.spki_sha256
+    )
+
+
+def others_over(facts: Facts, chain: Chain, now: datetime) -> tuple[ChainFact, ...]:
+    """Return every other certificate over a chain's key that is neither revoked nor expired: a leak concerns them too.
+
+    Some CAs revoke them all where one is revoked for keyCompromise.
+    """
+    return tuple(
+        row
+        for row in facts.chains
+        if row.chain.spki_sha256 == chain.spki_sha256
+        and row.chain.leaf_sha256 != chain.leaf_sha256
+        and row.revoked_at is None
+        and row.chain.not_after > now
+    )
+
+
+def replayable_until(facts: Facts, chain: Chain) -> datetime | None:
+    """Return until when somebody may replay an RRset with a record that a chain matches: its last signature's end.
+
+    An RRset that was signed goes on being believed until then, withdrawn or not (RFC 4034 section 3.1.5). None where
+    none was seen to be signed.
+    """
+    return max(
+        (
+            row.rrsig_expires
+            for row in facts.rrsets
+            if row.rrsig_expires is not None and any(dane.matches(record, chain) for record in row.rdatas)
+        ),
+        default=None,
+    )

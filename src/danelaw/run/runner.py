@@ -18,13 +18,17 @@ from danelaw.model import (
     Hold,
     Intent,
     Obtain,
+    Promote,
     Prove,
     Publish,
     Reload,
     Rest,
+    Retire,
+    Revoke,
     Stage,
     Step,
     TakeKey,
+    TakeNextKey,
     Wait,
 )
 from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
@@ -44,19 +48,18 @@ PATIENCE = timedelta(seconds=30)
 LONG = timedelta(seconds=2)
 """A wait that is announced."""
 
-UNSEEN = (TakeKey, Obtain, Stage)
+UNSEEN = (TakeKey, TakeNextKey, Obtain, Stage)
 """Steps that change nothing that a look would see."""
 
 FOLLOWERS: Mapping[type[Step], tuple[type[Step], ...]] = {
-    TakeKey: UNSEEN,
-    Obtain: UNSEEN,
-    Stage: UNSEEN,
+    **dict.fromkeys((TakeKey, TakeNextKey, Obtain, Stage, Promote, Retire, Revoke), UNSEEN),
     Activate: (*UNSEEN, Reload),
     Reload: (*UNSEEN, Reload, Prove),
 }
 """What may follow a step that worked without another look: what nobody sees, and what finishes what has gone live.
 
-Nothing goes live, is published or withdrawn, and no run comes to rest, but on a look of its own.
+Nothing goes live, is published or withdrawn, no key is promoted or put away, nothing is revoked, and no run comes to
+rest, but on a look of its own.
 """
 
 PAY_AGAIN = timedelta(minutes=1)
