@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Self
 
 from danelaw import dane, lifecycle
+from danelaw.lifecycle.disk import active_generation
 from danelaw.lifecycle.merge import merge
 from danelaw.model import (
     Activate,
@@ -297,6 +298,7 @@ class Story:
         step = self.next()
         if isinstance(step, Rest):
             return step
+        before = active_generation(self.facts, step.deployment) if isinstance(step, Activate) else None
         self.facts = lifecycle.predict(self.desired, self.facts, step, self.now)
         self.ended(step, "done")
         match step:
@@ -309,6 +311,7 @@ class Story:
                 chain = self._chain(step.leaf_sha256)
                 for at in self.presents.values():
                     others = [c for c in at.get(OURS, ()) if isinstance(c, Chain) and c.algorithm != chain.algorithm]
+                    others = [c for c in others if before is None or c.leaf_sha256 != before.leaf_sha256]
                     at[OURS] = (chain, *others)
             case _:
                 pass

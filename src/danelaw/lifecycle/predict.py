@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from danelaw.lifecycle.disk import chain_of
+from danelaw.lifecycle.disk import active_generation, chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
 from danelaw.lifecycle.imagined import imagined_chain
 from danelaw.lifecycle.keys import algorithm_of, current_key, next_key
@@ -186,6 +186,7 @@ def settled(facts: Facts, owner: str, now: datetime) -> Facts:
 
 
 def _activated(desired: Desired, facts: Facts, step: Activate, now: datetime) -> Facts:
+    before = active_generation(facts, step.deployment)
     active = _mark(facts, step.deployment, step.n, active_at=now, reloaded_at=None, proven_at=None)
     generation = next(row for row in active.generations if (row.deployment, row.n) == (step.deployment, step.n))
     disk = OnDisk(step.deployment, generation.files, now)
@@ -193,13 +194,18 @@ def _activated(desired: Desired, facts: Facts, step: Activate, now: datetime) ->
     chain = chain_of(facts, generation)
     if chain is None:
         return active
-    return replace(
-        active, presented=(*active.presented, *_presents(desired, deployment_of(desired, step), facts, chain, now))
-    )
+    replaced = before.leaf_sha256 if before else ""
+    seen = _presents(desired, deployment_of(desired, step), facts, chain, replaced, now)
+    return replace(active, presented=(*active.presented, *seen))
 
 
-def _presents(desired: Desired, deployment: Deployment, facts: Facts, chain: Chain, now: datetime) -> list[Presented]:
-    """Return the sights of a chain at every address of this host, the other algorithm's certificate staying."""
+def _presents(
+    desired: Desired, deployment: Deployment, facts: Facts, chain: Chain, replaced: str, now: datetime
+) -> list[Presented]:
+    """Return the sights of a chain at every address of this host.
+
+    The other algorithm's certificate stays, unless it stood in these very files: ``replaced`` is that leaf.
+    """
     later = now + timedelta(microseconds=1)
     rows = []
     for endpoint in counted(facts, desired, deployment):
@@ -209,7 +215,7 @@ def _presents(desired: Desired, deployment: Deployment, facts: Facts, chain: Cha
             stays = [
                 replace(row, last_at=later)
                 for row in presented_now(facts, endpoint, address)
-                if row.chain.algorithm != chain.algorithm
+                if row.chain.algorithm != chain.algorithm and row.chain.leaf_sha256 != replaced
             ]
             rows.extend([*stays, Presented(endpoint, address, True, chain, later, later)])  # noqa: FBT003 (a fact's field)
     return rows
