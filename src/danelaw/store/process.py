@@ -21,6 +21,18 @@ class Holder(NamedTuple):
     boot_id: str
 
 
+class Processes:
+    """The processes of this machine, as its kernel knows them; a simulation has others."""
+
+    def this(self, host: str, boot_id: str) -> Holder:
+        """Return this process as a lease's holder."""
+        return this_process(host, boot_id)
+
+    def lives(self, holder: Holder, host: str, boot_id: str) -> bool:
+        """Return whether a holder is a living process."""
+        return lives(holder, host, boot_id)
+
+
 def this_process(host: str, boot_id: str) -> Holder:
     """Return this process as a lease's holder."""
     pid = os.getpid()

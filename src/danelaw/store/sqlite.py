@@ -20,7 +20,7 @@ from danelaw.model import Chain, ChainFact, Clock, Effect, EffectOutcome, Fact, 
 from danelaw.pki import pem
 from danelaw.pki.chain import chain_from_der, chain_pem
 from danelaw.store.agenda import FileStat, instant
-from danelaw.store.process import Holder, lives, this_process
+from danelaw.store.process import Holder, Processes
 from danelaw.store.schema import migrate
 from danelaw.store.tables import TABLES, Row, Table, chain_sha256, micros, text
 
@@ -49,10 +49,11 @@ class SqliteStore:
     `RetryLater` where the disk is full, read-only or failing; so does every method. Not for use by several threads.
     """
 
-    def __init__(self, path: str, clock: Clock, host: str) -> None:
+    def __init__(self, path: str, clock: Clock, host: str, processes: Processes | None = None) -> None:
         self._path = path
         self._clock = clock
         self._host = host
+        self._processes = processes or Processes()
         self._chains: dict[str, Chain] = {}
         self._rows: dict[type, dict[Row, Fact]] = {kind: {} for kind in TABLES}
         self._effects: dict[int, Effect] = {}
@@ -146,7 +147,7 @@ class SqliteStore:
     def lease(self, component: str) -> Iterator[None]:
         """Hold a component's lease. Raises `LeaseHeld` where a living process has it; a dead one's is taken at once."""
         boot_id = self._clock.boot()[0]
-        mine = this_process(self._host, boot_id)
+        mine = self._processes.this(self._host, boot_id)
         with self._explained():
             self._write(lambda: self._take_lease(component, mine), durably=False)
         try:
@@ -292,7 +293,7 @@ class SqliteStore:
         row = self._db.execute(
             "SELECT host, pid, started, boot_id, since FROM lease WHERE component = ?", (component,)
         ).fetchone()
-        if row is not None and lives(holder := Holder(*row[:4]), self._host, mine.boot_id):
+        if row is not None and self._processes.lives(holder := Holder(*row[:4]), self._host, mine.boot_id):
             since = f"{instant(row[4]):%Y-%m-%d %H:%M:%S} UTC"
             where, remedy = "", ""
             if holder.host != self._host:
