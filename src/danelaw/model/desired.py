@@ -158,6 +158,14 @@ class Desired:
 
 
 @dataclass(frozen=True, slots=True)
+class Intermediates:
+    """The CA certificates that a CA may issue from: the file that the config names, and each certificate's DER."""
+
+    path: str
+    certificates_der: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CaSpec:
     """An ACME CA: its directory's URL, our contacts, and the root file of its HTTPS where it is private."""
 
@@ -166,6 +174,7 @@ class CaSpec:
     contact: tuple[str, ...]
     agree_tos: bool
     ca_bundle: str | None = None
+    intermediates: Intermediates | None = None
 
 
 @dataclass(frozen=True, slots=True)
