@@ -94,40 +94,46 @@ def _stopping(signum: int, frame: FrameType | None) -> None:
     del signum, frame
 
 
-def _config(arguments: argparse.Namespace, asked: "Survey | None" = None) -> "Config":
+def configured(arguments: argparse.Namespace, asked: "Survey | None" = None) -> "Config":
+    """Return the configuration of a command; ``asked`` answers for the services that it names. Raises `ConfigError`."""
     from danelaw.config import load  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
 
-    deploys_nothing = arguments.command in {"recover", "status", "revoke"}
+    deploys_nothing = arguments.command in {"recover", "status"}
     config = load(arguments.config, asked or survey(arguments.config, prefers_last=deploys_nothing))
     if not config.desired.certificates and arguments.command in {"plan", "apply"}:
         raise InputError(f'{arguments.config} has no certificate, so nothing is managed; add a [certificate."NAME"]')
-    _warn(arguments, config.warnings)
+    warn(arguments, config.warnings)
     return config
 
 
-def _warn(arguments: argparse.Namespace, warnings: Iterable[object]) -> None:
+def warn(arguments: argparse.Namespace, warnings: Iterable[object]) -> None:
+    """Say what is accepted of the configuration and not advised, on standard error."""
     if not arguments.quiet and arguments.command in {"plan", "apply"}:
         for warning in warnings:
             sys.stderr.write(f"danelaw: warning: {warning}\n")
 
 
-def _print(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], Iterable[str]]) -> None:
+def show(arguments: argparse.Namespace, value: Json, lines: Callable[[Json], Iterable[str]]) -> None:
+    """Print what a command has to say: with ``--json`` the value itself, else the lines that are made of it."""
     if arguments.json:
         json.dump(value, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
     for line in lines(value):
-        if arguments.quiet and arguments.command in {"apply", "recover"} and not line.startswith(LOUD):
+        if arguments.quiet and arguments.command in QUIETER and not line.startswith(LOUD):
             continue
         write_line(sys.stdout, line)
 
+
+QUIETER = frozenset({"apply", "recover", "rollover", "revoke", "withdraw", "adopt"})
+"""Commands of which ``-q`` leaves out what went well."""
 
 LOUD = ("HOLD", "      to do", "FAILED", "again")
 """How lines begin that ``-q`` prints all the same."""
 
 
-def _listener(arguments: argparse.Namespace, told: set[str] | None = None) -> Callable[[Event], None]:
+def listener(arguments: argparse.Namespace, told: set[str] | None = None) -> Callable[[Event], None]:
     """Print what happens as it happens: on standard error with ``--json``, else beside the rest.
 
     ``told`` gets the failures; one that was told is not spelt out again.
@@ -162,15 +168,15 @@ def _plan(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
 
-    config = _config(arguments)
+    config = configured(arguments)
     chosen(config.desired, arguments.names)
     with opened(config, _to_stderr(arguments), changes=False, around=around) as world:
-        _warn(arguments, world.warnings)
+        warn(arguments, world.warnings)
         entries = plan(config.desired, world.rings, arguments.names)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
         said += address_notes(config.desired, world.rings.dns)
     value = plan_json(entries, said)
-    _print(arguments, value, plan_lines)
+    show(arguments, value, plan_lines)
     return 3 if arguments.exit_code and is_to_do(value) else 0
 
 
@@ -192,7 +198,7 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
     if arguments.staging:
         raise InputError("--staging is not yet supported; use a second config with directory = letsencrypt-staging")
     asked = survey(arguments.config)
-    config = _config(arguments, asked)
+    config = configured(arguments, asked)
     options = Options(
         names=tuple(arguments.names),
         wait=arguments.wait,
@@ -201,15 +207,15 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
         by="apply --force-renewal",
     )
     told: set[str] = set()
-    with opened(config, _listener(arguments, told), around=around) as world:
+    with opened(config, listener(arguments, told), around=around) as world:
         kept_not = asked.keep()
-        _warn(arguments, [*world.warnings, *([kept_not] if kept_not else [])])
+        warn(arguments, [*world.warnings, *([kept_not] if kept_not else [])])
         outcome = apply(config.desired, world.rings, options)
         if not arguments.names:
             keep_agenda(config, world.rings, world.store, outcome)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
         said += address_notes(config.desired, world.rings.dns)
-    _print(arguments, outcome_json(outcome, said), lambda value: outcome_lines(value, told))
+    show(arguments, outcome_json(outcome, said), lambda value: outcome_lines(value, told))
     return outcome.exit_status
 
 
@@ -217,11 +223,11 @@ def _recover(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import run_recover  # noqa: PLC0415 (start-up)
 
-    config = _config(arguments)
-    with opened(config, _listener(arguments), around=around) as world:
+    config = configured(arguments)
+    with opened(config, listener(arguments), around=around) as world:
         failed = run_recover(config.desired, world.rings)
     value = {"schema": 1, "failed": failed}
-    _print(arguments, value, lambda found: [f"FAILED  {line}" for line in found["failed"]] or ["Nothing is owed now."])
+    show(arguments, value, lambda found: [f"FAILED  {line}" for line in found["failed"]] or ["Nothing is owed now."])
     return 1 if failed else 0
 
 
@@ -232,13 +238,13 @@ def _status(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
     from danelaw.run.status import status  # noqa: PLC0415 (start-up)
 
-    config = _config(arguments)
+    config = configured(arguments)
     desired = chosen(config.desired, arguments.names)
     with opened(config, changes=False, around=around) as world:
         facts = world.store.snapshot()
         said = notes(config.desired, facts, world.rings.host)
         value = status(desired, facts, world.rings.clock.now(), said)
-    _print(arguments, value, status_lines)
+    show(arguments, value, status_lines)
     return 0
 
 
@@ -250,8 +256,8 @@ def _revoke(arguments: argparse.Namespace, around: Around) -> int:
     if (arguments.name is None) == (arguments.cert is None):
         raise InputError("revoke takes the NAME of a certificate, or --cert FILE")
     chain = parse_chain(read_file(arguments.cert)) if arguments.cert else None
-    config = _config(arguments)
-    with opened(config, _listener(arguments), around=around) as world:
+    config = configured(arguments)
+    with opened(config, listener(arguments), around=around) as world:
         done = revoke_now(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
     value = {
         "schema": 1,
@@ -261,7 +267,7 @@ def _revoke(arguments: argparse.Namespace, around: Around) -> int:
         "was_live": done.live,
     }
     after = ["It is live: its renewal is due at once; run danelaw apply."] if done.live else []
-    _print(arguments, value, lambda found: [f"Revoked {found['leaf_sha256'][:16]}… of {found['certificate']}.", *after])
+    show(arguments, value, lambda found: [f"Revoked {found['leaf_sha256'][:16]}… of {found['certificate']}.", *after])
     return 0
 
 
@@ -298,16 +304,16 @@ def _timer(arguments: argparse.Namespace, around: Around) -> int:
         raise InputError("--cron and --install: a cron line is printed, and where it goes is yours to say")
     if arguments.cron:
         line = timer.cron_line(danelaw, config, platform.node())
-        _print(arguments, {"schema": 1, "cron": line}, lambda value: [CRON_PATH, value["cron"]])
+        show(arguments, {"schema": 1, "cron": line}, lambda value: [CRON_PATH, value["cron"]])
         return 0
     wanted = dict(timer.units(danelaw, config, _written(arguments)))
     if not arguments.install:
-        _print(arguments, {"schema": 1, "units": wanted}, lambda value: _units(value["units"]))
+        show(arguments, {"schema": 1, "units": wanted}, lambda value: _units(value["units"]))
         return 0
     folder = Path(arguments.unit_dir).absolute()
     changed = timer.install(folder, wanted)
     done = {"schema": 1, "unit_dir": str(folder), "changed": changed, "next": timer.start(folder)}
-    _print(arguments, done, lambda value: [*(f"wrote {folder / name}" for name in value["changed"]), value["next"]])
+    show(arguments, done, lambda value: [*(f"wrote {folder / name}" for name in value["changed"]), value["next"]])
     return 0
 
 
@@ -320,7 +326,7 @@ def _written(arguments: argparse.Namespace) -> tuple[str, ...]:
     if not Path(arguments.config).exists():
         return ()
     try:
-        return writable(_config(arguments))
+        return writable(configured(arguments))
     except ConfigError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"danelaw: warning: {line}\n")

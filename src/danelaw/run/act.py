@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import DanelawError, Lost, RetryLater, Stopped
+from danelaw.lifecycle.components import ahead_of
 from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.keys import open_rollover
 from danelaw.lifecycle.predict import deployment_of
@@ -68,7 +69,7 @@ def subject_of(step: Step) -> str:
     """
     match step:
         case Obtain(ahead=True):
-            return f"{step.certificate} (next key)"
+            return ahead_of(step.certificate)
         case Publish():
             return step.owner
         case Stage() | Activate() | Reload() | Prove():
@@ -127,7 +128,7 @@ def _carry_out(desired: Desired, rings: Rings, facts: Facts, step: Step) -> tupl
             key = take_key(rings, facts, spec)
             return [key], f"{key.algorithm} key {key.spki_sha256[:16]}…, {key.origin}", None
         case TakeNextKey():
-            key = take_next_key(rings, facts, spec, step)
+            key = take_next_key(rings, facts, spec)
             return [key], f"{key.algorithm} key {key.spki_sha256[:16]}…, {key.origin}; it presents nothing yet", None
         case Obtain():
             key = _known_key(facts, step.certificate, step.spki_sha256)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from danelaw.errors import Refused
 from danelaw.lifecycle.keys import current_key
-from danelaw.model import CertificateSpec, Fact, Facts, KeyFact, Promote, Retire, TakeNextKey
+from danelaw.model import CertificateSpec, Fact, Facts, KeyFact, Promote, Retire
 from danelaw.run.rings import Rings
 
 
@@ -34,6 +34,11 @@ def take_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
             f"{spec.key}: found another key than the one in use ({current.spki_sha256[:16]}…); name the file of that "
             "one. To go over to another key: danelaw rollover, or next_key_public for one that you make yourself"
         )
+    if known == current and current.origin != "elsewhere":
+        raise Refused(
+            f"{spec.key}: found the key in use ({current.spki_sha256[:16]}…), and the next key is to come here; bring "
+            "the private half of the spare key here, and name its file as key"
+        )
     taken = rings.host.take_key(spec)
     return replace(
         taken,
@@ -43,9 +48,8 @@ def take_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
     )
 
 
-def take_next_key(rings: Rings, facts: Facts, spec: CertificateSpec, step: TakeNextKey) -> KeyFact:
+def take_next_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
     """Make a certificate's next key, or take the public half of the one that is kept elsewhere. Raises `Refused`."""
-    del step
     known = [key for key in facts.keys if key.certificate == spec.name]
     taken = rings.host.take_next_key(spec, known)
     return key_of(facts, spec.name, taken.spki_sha256) or replace(taken, current_since=None)

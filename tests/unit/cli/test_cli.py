@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from danelaw.cli.arguments import parser
-from danelaw.cli.session import LOUD, _listener
+from danelaw.cli.session import LOUD, listener
 from danelaw.cli.words import is_to_do, outcome_lines, plan_lines, status_lines
 from danelaw.run.rings import Event
 
@@ -191,7 +191,7 @@ def test_a_failed_reload_is_spelt_out_once_however_many_wait_for_it() -> None:
 
 def test_a_run_tells_a_failure_once_and_then_refers_to_it(capsys: pytest.CaptureFixture[str]) -> None:
     told: set[str] = set()
-    listen = _listener(argparse.Namespace(json=False, quiet=False, verbose=False), told)
+    listen = listener(argparse.Namespace(json=False, quiet=False, verbose=False), told)
     back = f"put generation 0 back: generation 1 was not proven: {FAILURE}"
     events = [("failed", FAILURE), ("step", back), ("failed", FAILURE), ("failed", "G"), ("step", f"{back}, too")]
     for kind, text in events:
