@@ -16,7 +16,7 @@ from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.due import failures
 from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, owner_state
 from danelaw.lifecycle.here import not_here, remedy_of
-from danelaw.lifecycle.invariants import new_violations
+from danelaw.lifecycle.invariants import Change, broken
 from danelaw.lifecycle.keys import current_key
 from danelaw.lifecycle.obtaining import obtain
 from danelaw.lifecycle.predict import predict
@@ -68,11 +68,17 @@ def step(
             elif isinstance(answer, Hold):
                 holds.append(answer)
             else:
-                broken = new_violations(desired, facts, predict(desired, facts, answer, now), now)
-                if broken and not _is_accepted(case, answer):
-                    raise UnsafePlan("promise 1", f"{type(answer).__name__} is refused: {broken[0]}")
+                _check(case, answer)
                 return answer
     return Rest(tuple(waits), tuple(dict.fromkeys(holds)))
+
+
+def _check(case: Case, step: Step) -> None:
+    """Raise `UnsafePlan` where a step would break an invariant; `--accept-outage` is about the first one alone."""
+    after = predict(case.desired, case.facts, step, case.now)
+    for number, what in broken(Change(case.desired, case.facts, step, after, case.now)):
+        if number != 1 or not _is_accepted(case, step):
+            raise UnsafePlan(f"invariant {number}", f"{type(step).__name__} is refused: {what}")
 
 
 def _is_accepted(case: Case, step: Step) -> bool:

@@ -5,25 +5,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from danelaw.lifecycle.gate import held
 from danelaw.lifecycle.predict import predict as predicted
 from danelaw.lifecycle.predict import settled
 from danelaw.lifecycle.steps import step as next_step
-from danelaw.model import Desired, Facts, Hold, KeyFact, Rest, Step, TakeKey, Wait
+from danelaw.model import Desired, Facts, Hold, KeyFact, Rest, Step, TakeKey, TlsaRecord, Wait
 
 LONGEST = 100
 """Entries; a plan that is longer than this goes round in circles."""
 
-ENDLESS = frozenset({"renewal", "backoff"})
-"""Waits that a plan shows and does not look behind."""
+ENDLESS = frozenset({"renewal", "backoff", "scheduled", "retiring"})
+"""Waits that a plan shows and does not look behind, and that nobody stays for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a plan: at ``at``, a step, a wait or a hold. ``now``: it would happen at once."""
+    """One line of a plan: at ``at``, a step, a wait or a hold. ``now``: it would happen at once.
+
+    ``cached``: of each owner name, by name, every RRset that a sender may hold at that instant.
+    """
 
     at: datetime
     what: Step | Wait | Hold
     now: bool
+    cached: tuple[tuple[str, tuple[tuple[TlsaRecord, ...], ...]], ...] = ()
 
 
 def timeline(
@@ -39,20 +44,29 @@ def timeline(
     while len(entries) < LONGEST:
         answer = next_step(desired, facts, at)
         if not isinstance(answer, Rest):
-            entries.append(Entry(at, answer, at == now))
+            entries.append(Entry(at, answer, at == now, cached_at(desired, facts, at)))
             key = adoptable.get(answer.certificate) if isinstance(answer, TakeKey) else None
             facts = replace(facts, keys=(*facts.keys, key)) if key else predicted(desired, facts, answer, at)
             continue
         rests: list[Wait | Hold] = [*answer.holds, *answer.waits]
         fresh = [item for item in rests if _sameness(item) not in shown]
         shown |= {_sameness(item) for item in fresh}
-        entries.extend(Entry(at, item, at == now) for item in fresh)
+        cached = cached_at(desired, facts, at) if fresh else ()
+        entries.extend(Entry(at, item, at == now, cached) for item in fresh)
         ends = [wait.until for wait in answer.waits if wait.code not in ENDLESS and wait.until > at]
         if not ends:
             break
         at = min(ends)
         facts = _later(facts, at)
     return entries
+
+
+def cached_at(
+    desired: Desired, facts: Facts, at: datetime
+) -> tuple[tuple[str, tuple[tuple[TlsaRecord, ...], ...]], ...]:
+    """Return by owner name every RRset that a sender may hold at an instant, what nobody saw excepted."""
+    owners = sorted({claim.endpoint.owner for spec in desired.certificates for claim in spec.claims})
+    return tuple((owner, tuple(sorted({item.rdatas for item in held(facts, desired, owner, at)}))) for owner in owners)
 
 
 def _sameness(item: Wait | Hold) -> Wait | Hold:

@@ -191,7 +191,7 @@ def test_an_unsafe_step_is_refused() -> None:
     story.issued(NEW).look(0, {A: (record(OLD, CERT_256),)}).probe(0, {ADDRESS: [OLD]})
     story.look(1, {A: (OURS,)}).probe(1, {ADDRESS: [OLD]})
     assert isinstance(decide(story, 1), Rest)
-    with patch.object(watched, "go_live", lambda *_: []), pytest.raises(UnsafePlan, match="promise 1"):
+    with patch.object(watched, "go_live", lambda *_: []), pytest.raises(UnsafePlan, match="invariant 1"):
         decide(story, 1)
 
 
