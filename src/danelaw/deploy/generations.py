@@ -7,6 +7,7 @@
             0-cert.pem      a file by its place among the deployment's sorted paths; absent in 0 where none stood
         current -> 2        only for deployments of several files: their paths are links to current/<file>
         found/              what somebody else put at a path since, kept before it is replaced
+        paths.json          the deployment's sorted paths, so that a generation is known without its config
 
 A generation is made under another name and renamed when it is whole, so that a numbered folder never changes. In it the
 files have the owner and mode that services see, and these protect the keys: the folders themselves can be passed
@@ -14,6 +15,7 @@ through (0711) where services read through the links, and are private (0700) whe
 """
 
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -30,6 +32,7 @@ from danelaw.errors import InputError, Refused, StateCorrupt
 from danelaw.model import Chain, Clock, Deployment, FilePart, FileSpec, Generation
 
 CURRENT = "current"
+PATHS = "paths.json"
 
 
 class _Place(NamedTuple):
@@ -64,6 +67,7 @@ class Generations:
         with files.explained(self._live):
             self._make_folders(deployment)
             self._clear_leftovers(deployment)
+            self._note_paths(deployment)
             if not self._exists(deployment, 0):
                 self._write(deployment, 0, {place.name: _standing(place) for place in _places(deployment)})
             wanted: dict[str, Found | None] = {
@@ -128,6 +132,11 @@ class Generations:
         files.make_folder(self._state_dir, 0o711)
         files.make_folder(self._live, 0o711)
         files.make_folder(self.folder(deployment), _folder_mode(deployment))
+
+    def _note_paths(self, deployment: Deployment) -> None:
+        path = self.folder(deployment) / PATHS
+        if not path.exists():
+            files.put_file(path, json.dumps([str(place.path) for place in _places(deployment)]).encode())
 
     def _exists(self, deployment: Deployment, n: int) -> bool:
         return (self.folder(deployment) / str(n)).is_dir()

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from danelaw.deploy import commands, files, generations
 from danelaw.deploy.addresses import interface_addresses, normal
 from danelaw.deploy.generations import Generations
 from danelaw.deploy.keys import Keys
 from danelaw.errors import UnsafePlan
-from danelaw.model import CertificateSpec, Chain, Clock, Deployment, Generation, KeyFact
+from danelaw.model import CertificateSpec, Chain, Clock, Deployment, Generation, KeyFact, Signer
 
 
 class LocalHost:
@@ -32,6 +33,27 @@ class LocalHost:
         `RetryLater` where the disk is full.
         """
         return self._keys.take(spec)
+
+    def take_next_key(self, spec: CertificateSpec, known: Sequence[KeyFact]) -> KeyFact:
+        """Make a next key of ``spec.key_type``, or return ``spec.spare``; on disk before this returns.
+
+        ``known``: the certificate's keys that the store knows; one made by a run that was killed before the store heard
+        of it is found again. Raises `Refused` where the spare one is weak, an ACME account's or was current before,
+        `RetryLater` where the disk is full.
+        """
+        return self._keys.take_next(spec, known)
+
+    def put_away(self, key: KeyFact, how: Literal["archive", "shred"]) -> KeyFact:
+        """Archive a key that nothing needs any more, or destroy it with the earlier generations over it. Idempotent.
+
+        Raises `Refused`, and nothing is destroyed, where services read it; `StateCorrupt` where it is nowhere, and
+        `RetryLater`.
+        """
+        return self._keys.put_away(key, how)
+
+    def sign(self, key: KeyFact) -> Signer:
+        """Return what signs with a key that is here. Raises `Refused` where it is elsewhere, `StateCorrupt`."""
+        return self._keys.sign(key)
 
     def key_warnings(self, spec: CertificateSpec) -> Sequence[str]:
         """Return what is accepted of a certificate's key file and not advised, in words."""
