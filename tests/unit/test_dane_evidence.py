@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from chains import HOST, NOW, Issued, issue, p256, rsa2048, three
 from danelaw import dane, pki
+from danelaw.dane.evidence import _judged
 from danelaw.errors import InputError
 from danelaw.model import Chain, RecordSpec, RecordVerdict, TlsaRecord
 
@@ -359,3 +360,30 @@ def test_what_was_judged_once_is_cheap_after() -> None:
     records = [dane.tlsa_record(RecordSpec(usage, 1, 1), CHAIN) for usage in (2, 3)]
     once = timeit.repeat(lambda: dane.verify(records, CHAIN, (HOST,), NOW, smtp=True), number=200, repeat=5)
     assert min(once) / 200 < 150e-6
+
+
+@pytest.mark.parametrize("usage", [0, 1, 2, 3])
+@pytest.mark.parametrize("rooted", [True, False])
+def test_of_a_thousand_records_only_what_a_chain_has_something_of_is_held_against_it(
+    usage: int, *, rooted: bool
+) -> None:
+    """A hostile domain has a thousand for each of a thousand handshakes."""
+    roots = [ROOT.der] if rooted else []
+    strangers = [TlsaRecord(usage, number % 2, 1, hashlib.sha256(b"%d" % number).digest()) for number in range(998)]
+    near = pin((usage, 1, 1), INTERMEDIATE if usage in {0, 2} else LEAF)
+    empty = TlsaRecord(usage, 1, 1, hashlib.sha256(b"").digest())
+    before = _judged.cache_info()
+    verdicts = dane.verify([*strangers, near, empty], CHAIN, (HOST,), NOW, smtp=False, roots_der=roots)
+    after = _judged.cache_info()
+    assert after.hits + after.misses - before.hits - before.misses == 2
+    assert [each.record for each in verdicts] == [*strangers, near, empty]
+    assert [each.matches for each in verdicts[-2:]] == [usage in {2, 3} or rooted, False]
+    for each in verdicts[:998]:
+        alone = _judged(each.record, CHAIN, (HOST,), NOW, tuple(roots))
+        assert (each.matches, each.depth, each.why) == alone
+        assert each.why
+    assert verdicts[-1].why == (
+        f"usage {usage} needs a trusted CA, and no trusted CAs were given"
+        if usage == 0 and not rooted
+        else "the digest of an empty string"
+    )

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 
 from danelaw.check.answers import Answers, unasked
 from danelaw.dane.sender import Known, Wishes, advance
-from danelaw.model import Answer, Clock, Handshake, Lookup, Question, Report, Shaken, Target
+from danelaw.model import Answer, Clock, Handshake, LookedUp, Lookup, Question, Report, Shaken, Target
 from danelaw.names import format_host_port
 
 TIME_LIMIT = 120.0
@@ -18,6 +18,9 @@ TIME_LIMIT = 120.0
 
 MOST_ROUNDS = 64
 """Rounds of questions; an ordinary check has five."""
+
+MOST_AT_HAND = 100
+"""Answers, records and KiB of certificates together that are judged in the event loop, which takes milliseconds."""
 
 Next = Callable[[Known], frozenset[Question] | Report]
 """From all answers so far to what to ask next, or to the report."""
@@ -81,7 +84,7 @@ async def converse(
     deadline = asyncio.get_running_loop().time() + time_limit
     over = f"the check had to end after {time_limit:g} s, before this was answered"
     rounds = 0
-    while isinstance(asked := next_of(known), frozenset):
+    while isinstance(asked := await _next(next_of, known), frozenset):
         rounds += 1
         if not asked or not asked.isdisjoint(known) or rounds > 2 * MOST_ROUNDS:
             # a defect of ours, and nothing a target could do: rather a stack trace than a loop without end
@@ -92,6 +95,19 @@ async def converse(
             await _ask(asked, outside, known, deadline, tell)
         known.update({question: unasked(question, over) for question in asked if question not in known})
     return asked
+
+
+async def _next(next_of: Next, known: Known) -> frozenset[Question] | Report:
+    """Return what comes next. What a hostile domain presents takes seconds to judge, so that others do not wait."""
+    if _size(known) <= MOST_AT_HAND:
+        return next_of(known)
+    return await asyncio.to_thread(next_of, known)
+
+
+def _size(known: Known) -> int:
+    records = sum(len(each.tlsa) for each in known.values() if isinstance(each, LookedUp))
+    chains = (each.chain for each in known.values() if isinstance(each, Shaken) and each.chain)
+    return len(known) + records + (sum(len(der) for chain in chains for der in chain.certificates_der) >> 10)
 
 
 async def _ask(

@@ -5,16 +5,28 @@ Whether a record matches is `matching`'s to say; what is added here is PKIX trus
 
 import hashlib
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
 from danelaw import pki
-from danelaw.dane.matching import MOST_IN_FULL, climbed, counting, fits, held, in_full, matches, name_matches, selects
+from danelaw.dane.matching import (
+    MOST_IN_FULL,
+    climbed,
+    counting,
+    fits,
+    held,
+    holdings,
+    in_full,
+    matches,
+    name_matches,
+    selects,
+)
 from danelaw.dane.tlsa import DIGEST_LENGTHS, usable
 from danelaw.model import Chain, RecordVerdict, TlsaRecord
 
 _DIGESTS = {1: "SHA-256", 2: "SHA-512"}
-_EMPTY = {hashlib.sha256(b"").digest(), hashlib.sha512(b"").digest()}
+_EMPTY = frozenset({hashlib.sha256(b"").digest(), hashlib.sha512(b"").digest()})
 
 
 def verify(
@@ -38,25 +50,59 @@ def verify(
     A client that obeys this authenticates the chain if one verdict both counts and matches. Nothing is raised: the
     chain may be hostile.
     """
-    counted = set(counting(records, smtp=smtp, agility=agility))
-    untried = set(in_full(each for each in records if usable(each, smtp=smtp)))
     asked, roots = tuple(names), tuple(roots_der)
+    familiar = _familiar(chain.certificates_der, roots)
     verdicts = []
-    for record in records:
-        if usable(record, smtp=smtp):
-            judged = _UNTRIED if record in untried else _judged(record, chain, asked, now, roots)
-            verdicts.append(_verdict(record, judged, counts=record in counted))
+    for record, unfamiliar in _of_strangers(tuple(records), smtp, agility, bool(roots)):
+        if unfamiliar.why == _UNTRIED or not unfamiliar.usable:
+            verdicts.append(unfamiliar)
+        elif (record.matching_type or record.usage in {1, 3}) and record.data not in familiar:
+            verdicts.append(unfamiliar)  # the common miss: of a thousand records all but one or two
         else:
-            verdicts.append(RecordVerdict(record, usable=False, counts=False, matches=False, why=_unusable(record)))
+            matched, depth, why = _judged(record, chain, asked, now, roots)
+            verdicts.append(replace(unfamiliar, matches=matched, depth=depth, why=why))
     return tuple(verdicts)
 
 
-_UNTRIED = (False, None, f"not tried: it is beyond the first {MOST_IN_FULL} that hold a CA certificate or key in full")
+_UNTRIED = f"not tried: it is beyond the first {MOST_IN_FULL} that hold a CA certificate or key in full"
 
 
-def _verdict(record: TlsaRecord, judged: tuple[bool, int | None, str], *, counts: bool) -> RecordVerdict:
-    matched, depth, why = judged
-    return RecordVerdict(record, usable=True, counts=counts, matches=matched, depth=depth, why=why)
+@lru_cache(maxsize=16)
+def _of_strangers(
+    records: tuple[TlsaRecord, ...],
+    smtp: bool,  # noqa: FBT001 - a key of the cache
+    agility: bool,  # noqa: FBT001 - a key of the cache
+    rooted: bool,  # noqa: FBT001 - a key of the cache
+) -> tuple[tuple[TlsaRecord, RecordVerdict], ...]:
+    """Return each record with the verdict on a chain of which it has nothing: the same for hundreds of handshakes."""
+    counted = set(counting(records, smtp=smtp, agility=agility))
+    untried = set(in_full(each for each in records if usable(each, smtp=smtp)))
+
+    def verdict(record: TlsaRecord) -> RecordVerdict:
+        if not usable(record, smtp=smtp):
+            return RecordVerdict(record, usable=False, counts=False, matches=False, why=_unusable(record))
+        why = _UNTRIED if record in untried else _stranger(record, rooted=rooted)
+        return RecordVerdict(record, usable=True, counts=record in counted, matches=False, why=why)
+
+    return tuple((record, verdict(record)) for record in records)
+
+
+@lru_cache(maxsize=64)
+def _familiar(certificates_der: tuple[bytes, ...], roots: tuple[bytes, ...]) -> frozenset[bytes]:
+    """Return all data that says something of a record where it is found in one, whatever its other parameters."""
+    return _EMPTY | holdings(certificates_der) | holdings(roots)
+
+
+def _stranger(record: TlsaRecord, *, rooted: bool) -> str:
+    """Say why a record does not match a chain of which it has nothing."""
+    if record.usage in {1, 3}:
+        return "pins another key" if record.selector else "pins another certificate"
+    if record.usage == 0 and not rooted:
+        return _NO_ROOTS.format(0)
+    return f"the CA {'key' if record.selector else 'certificate'} that it pins is not presented"
+
+
+_NO_ROOTS = "usage {} needs a trusted CA, and no trusted CAs were given"
 
 
 @lru_cache(maxsize=128)
@@ -70,9 +116,9 @@ def _judged(
     if record.usage == 3:
         return True, depth, ""
     if record.usage in {0, 1} and not roots:
-        return False, depth, f"usage {record.usage} needs a trusted CA, and no trusted CAs were given"
+        return False, depth, _NO_ROOTS.format(record.usage)
     if record.usage != 1 and depth is None and record.matching_type and not _pinned(record, chain, roots):
-        return False, None, _not_presented(record, chain)  # the common miss, without a climb
+        return False, None, _not_presented(record, chain)  # without a climb
     if not _leads_up(record, chain, now, roots):
         return False, depth, _not_up(record, chain, now, roots)
     if record.usage != 1:
@@ -166,7 +212,7 @@ def _pins_another(record: TlsaRecord, chain: Chain, depth: int | None) -> str:
     if selects(other, chain.leaf_der):
         part = "whole certificate" if record.selector else "key"
         return f"holds the digest of the {part}: its selector ought to be {other.selector}"
-    return "pins another key" if record.selector else "pins another certificate"
+    return _stranger(record, rooted=True)
 
 
 def _not_up(record: TlsaRecord, chain: Chain, now: datetime | None, roots: tuple[bytes, ...]) -> str:
@@ -211,7 +257,7 @@ def _not_presented(record: TlsaRecord, chain: Chain) -> str:
         return f"holds the digest of the {part}: its selector ought to be {other.selector}"
     if (record.selector, record.matching_type) == (1, 0):
         return "the CA key that it holds is not presented, and signed nothing of what is"
-    return f"the CA {'key' if record.selector else 'certificate'} that it pins is not presented"
+    return _stranger(record, rooted=True)
 
 
 def _misfit(chain: Chain, names: Sequence[str]) -> str:

@@ -151,6 +151,11 @@ def held(record: TlsaRecord, certificates_der: tuple[bytes, ...]) -> tuple[int, 
     return _held(certificates_der).get((record.selector, record.matching_type, record.data), ())
 
 
+def holdings(certificates_der: tuple[bytes, ...]) -> frozenset[bytes]:
+    """Return the data of every record that holds something of certificates."""
+    return frozenset(data for _, _, data in _held(certificates_der))
+
+
 @lru_cache(maxsize=64)
 def _held(certificates_der: tuple[bytes, ...]) -> Mapping[tuple[int, int, bytes], tuple[int, ...]]:
     """Return all that records can hold of certificates, with their positions, so that each record is looked up once."""

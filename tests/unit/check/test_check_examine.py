@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from danelaw.check.answers import question_of, unasked
 from danelaw.check.document import document
 from danelaw.check.examine import MOST_ROUNDS, Next, converse, examine, examine_blocking
 from danelaw.check.recorded import Recording, Replay, dumps, judge, loads
-from danelaw.dane.sender import Wishes
+from danelaw.dane.sender import Known, Wishes
 from danelaw.errors import InputError, Refused
 from danelaw.model import (
     Answer,
@@ -256,3 +257,27 @@ def test_a_chain_is_read_from_its_certificates_again() -> None:
     shaken["chain"] = ["AAAA"]
     with pytest.raises(InputError, match="not a certificate"):
         loads(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("answers", "apart"),
+    [
+        ([reports.shaken(presented=reports.chain())], False),
+        ([reports.shaken(f"192.0.2.{number}") for number in range(101)], True),
+        ([reports.looked_up("_25._tcp.x", "TLSA", tlsa=(reports.stale(),) * 101)], True),
+        ([reports.shaken(presented=replace(reports.chain(), certificates_der=(bytes(1 << 17),)))], True),
+    ],
+    ids=["ordinary", "many handshakes", "many records", "large chains"],
+)
+def test_what_takes_long_to_judge_holds_no_event_loop_up(answers: list[Answer], *, apart: bool) -> None:
+    judged_by: list[int] = []
+
+    def judged(known: Known) -> Report:
+        judged_by.append(threading.get_ident())
+        assert list(known.values()) == answers
+        return reports.report()
+
+    known = {question_of(each): each for each in answers}
+    report = asyncio.run(converse(judged, FakeOutside([]), known))
+    assert report == reports.report()
+    assert (judged_by != [threading.get_ident()]) is apart
