@@ -39,6 +39,10 @@ http01 = { listen = ["0.0.0.0:80", "[::]:80"] }
 pre_challenge = ["systemctl", "stop", "apache2"]
 post_challenge = ["systemctl", "start", "apache2"]
 timeout = "90s"
+rollover = "365d"
+next_key = true
+settle = "24h"
+retired_keys = "archive"
 
 [[certificate."example.org".tlsa]]
 hosts = ["mail.example.org"]
@@ -46,6 +50,7 @@ ports = [25, 465, 587, 993, 995, { port = 2525, protocol = "smtp" }]
 records = ["3 1 1"]
 dns = "home"
 ttl = 3600
+wait = "strict"
 prune = true
 
 [[certificate."example.org".deploy]]

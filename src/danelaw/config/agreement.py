@@ -36,6 +36,7 @@ def agree(
             if deployment.by_services:
                 deployment.proofs += _service_proofs(draft, deployment)
     check_claims(report, certificates)
+    check_chains(report, certificates)
     check_protocols(report, certificates)
     specs = tuple(_assemble(report, draft, certificates) for draft in certificates)
     check_connect(report, specs, connect)
@@ -109,7 +110,11 @@ def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> No
             at = draft.claim.endpoint.host, draft.claim.endpoint.port
             first = own.setdefault(at, draft)
             if first is not draft:
-                differ = _difference(first, draft) is not None or first.claim.prune != draft.claim.prune
+                differ = (
+                    _difference(first, draft) is not None
+                    or first.claim.prune != draft.claim.prune
+                    or first.claim.external != draft.claim.external
+                )
                 if differ and first.sound and draft.sound:
                     found = f"{draft.claim.endpoint} for the second time, and not as in {first.spot.where}"
                     report.problem(draft.spot, found, "one table for each host and port of a certificate")
@@ -121,7 +126,7 @@ def check_claims(report: Report, certificates: Sequence[CertificateDraft]) -> No
                 report.problem(
                     draft.spot,
                     f"{here} for {draft.claim.endpoint}, where {other.spot.where} has {there}",
-                    "the same records, dns and ttl wherever several certificates claim one host and port",
+                    "the same records, dns, ttl and wait wherever several certificates claim one host and port",
                 )
         _check_proven(report, certificate, own)
 
@@ -137,6 +142,9 @@ def _difference(first: ClaimDraft, second: ClaimDraft) -> tuple[str, str] | None
         return f"dns {quote(two.publisher)}", quote(one.publisher)
     if one.ttl != two.ttl:
         return f"ttl {two.ttl}", str(one.ttl)
+    if one.strict != two.strict:
+        shown = {True: 'wait "strict"', False: "no wait"}
+        return shown[two.strict], shown[one.strict]
     return None
 
 
@@ -153,10 +161,16 @@ def _check_proven(report: Report, certificate: CertificateDraft, claims: Mapping
     for (host, port), draft in claims.items():
         at = [proof for proof in proofs if (proof.host, proof.port) == (host, port)]
         shown = format_host_port(host, port)
-        if not at:
-            expected = f'"{shown}" in the prove of a deployment{_offered(certificate)}'
+        everywhere = [proof for proof in at if proof.connect is None]
+        if draft.claim.external:
+            if everywhere:
+                found = f"{shown}, external, where {everywhere[0].spot.where} proves it"
+                report.problem(draft.spot, found, "one of them: external is what no deployment here presents")
+        elif not at:
+            offered = _offered(certificate)
+            expected = f'"{shown}" in the prove of a deployment{offered}; or external = true: nothing here presents it'
             report.problem(draft.spot, f"{shown}, which no deployment proves", expected)
-        elif all(proof.connect for proof in at):
+        elif not everywhere:
             report.problem(
                 draft.spot,
                 f"{shown}, proven at {at[0].connect} alone",
@@ -169,6 +183,24 @@ def _offered(certificate: CertificateDraft) -> str:
     setups = [draft.setup for deployment in certificate.deployments for draft in deployment.setups]
     offered = (f"{each.service.name} offers {', '.join(str(port) for port, _ in each.ports)}" for each in setups)
     return "".join(f"; {each}" for each in dict.fromkeys(offered))
+
+
+def check_chains(report: Report, certificates: Sequence[CertificateDraft]) -> None:
+    """Report a deployment without the issuers where records pin one: it must be presented (RFC 7671 section 5.2)."""
+    for certificate in certificates:
+        pinned = {
+            (claim.endpoint.host, claim.endpoint.port): spec
+            for claim in (draft.claim for draft in certificate.claims)
+            for spec in claim.records
+            if spec.usage in {0, 2}
+        }
+        for draft in certificate.deployments:
+            parts = {part for file in draft.files for part in file.file.parts}
+            specs = [pinned[at] for proof in draft.proofs if (at := (proof.host, proof.port)) in pinned]
+            if draft.complete and specs and "chain" not in parts:
+                found = f'no file that holds the chain, where "{specs[0]}" pins the CA\'s certificate'
+                expected = 'fullchain, or "chain" in the combined parts: without it no client finds what is pinned'
+                report.problem(draft.spot, found, expected)
 
 
 def check_protocols(report: Report, certificates: Sequence[CertificateDraft]) -> None:
@@ -217,11 +249,16 @@ def _assemble(report: Report, draft: CertificateDraft, certificates: Sequence[Ce
 
 def _service_proofs(certificate: CertificateDraft, deployment: DeploymentDraft) -> list[ProofDraft]:
     """Return what proves a deployment whose services say it; an endpoint of two of them once."""
-    claims = [(draft.claim.endpoint.host, draft.claim.endpoint.port) for draft in certificate.claims]
+    here = [draft.claim.endpoint for draft in certificate.claims if not draft.claim.external]
+    elsewhere = {(each.claim.endpoint.host, each.claim.endpoint.port) for each in certificate.claims} - {
+        (each.host, each.port) for each in here
+    }
+    claims = [(each.host, each.port) for each in here]
     proofs: dict[tuple[str, int], ProofDraft] = {}
     for draft in deployment.setups:
         for host, port, protocol in proven(draft.setup, certificate.spec.names, claims):
-            proofs.setdefault((host, port), ProofDraft(draft.spot, host, port, protocol, named=False))
+            if (host, port) not in elsewhere:
+                proofs.setdefault((host, port), ProofDraft(draft.spot, host, port, protocol, named=False))
     return list(proofs.values())
 
 

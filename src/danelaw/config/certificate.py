@@ -13,10 +13,11 @@ from typing import cast
 from danelaw.config import kinds
 from danelaw.config.deploy import DeploymentDraft, read_deployment
 from danelaw.config.keys import key_algorithm, read_key_source
+from danelaw.config.rollover import check_carried, read_rollover
 from danelaw.config.services import Asked
 from danelaw.config.table import Spot, Table, Unfit, describe, did_you_mean
 from danelaw.config.tlsa import ClaimDraft, TlsaDraft, read_tlsa
-from danelaw.model import CertificateSpec, Http01, KeyType, Survey
+from danelaw.model import CaSpec, CertificateSpec, Http01, KeyType, Survey
 
 KEY_TYPES = ("p256", "p384", "rsa2048", "rsa3072", "rsa4096")
 
@@ -36,24 +37,19 @@ LISTEN = (("0.0.0.0", 80), ("::", 80))  # noqa: S104 - the CA must reach it: RFC
 
 NOT_YET = {
     "profile": "no profile: the CA's default; remove it",
-    "rollover": "no rollover: the key stays; remove it",
-    "next_key": "no next key; remove it",
-    "next_key_public": "no next key; remove it",
-    "settle": "no second proof after a cutover; remove it",
-    "retired_keys": "keys are kept; remove it",
     "dns01": 'challenge = "http-01" with http01',
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a certificate refers to. ``cas`` and ``publishers`` are the names that the config defines, in order.
+    """What a certificate refers to. ``cas`` and ``publishers`` are what the config defines, in order.
 
     ``survey`` answers for services; None where nobody can.
     """
 
     folder: str
-    cas: tuple[str, ...]
+    cas: Mapping[str, CaSpec]
     publishers: tuple[str, ...]
     survey: Survey | None = None
 
@@ -80,11 +76,14 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
     table.not_yet(NOT_YET)
     names = _names(table)
     source = read_key_source(table, names, around.folder)
+    coming = read_rollover(table, source, around.folder)
+    ca = _ca(table, tuple(around.cas))
+    pins = around.cas[ca].intermediates if ca in around.cas else None
     pre, post = _challenge_commands(table)
     spec = CertificateSpec(
         name=name,
         names=names,
-        ca=_ca(table, around.cas),
+        ca=ca,
         http01=_http01(table, around.folder),
         key=source.key,
         key_password_file=source.key_password_file,
@@ -94,6 +93,12 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
         pre_challenge=pre,
         post_challenge=post,
         timeout=table.get("timeout", kinds.timeout, timedelta(seconds=60)),
+        rollover=coming.period,
+        next_key=coming.next_key,
+        spare=coming.spare,
+        settle=coming.settle,
+        retired_keys=coming.retired_keys,
+        intermediates=() if pins is None else pins.certificates_der,
     )
     draft = CertificateDraft(table.spot, spec)
     header = f"[[{table.spot.where}.%s]]"
@@ -107,6 +112,8 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
             tlsa.complete = False
     if not table.has("key") and draft.deployments and "deploy" not in table.faulty:
         _check_key_files(table, draft)
+    check_carried(table, spec, draft.deployments)
+    _check_external(table, draft)
     table.finish()
     return draft
 
@@ -241,6 +248,18 @@ def _subject(table: Table, names: tuple[str, ...]) -> Mapping[str, str]:
         inner.problem("common_name", f'"{common_name}", which is not among names', f'one of names: "{names[0]}"')
     inner.finish()
     return result
+
+
+def _check_external(table: Table, draft: CertificateDraft) -> None:
+    """Warn of what is presented elsewhere over a key that danelaw makes and gives to nobody."""
+    if draft.deployments or table.has("key") or table.has("csr") or table.has("deploy"):
+        return
+    for claim in draft.claims[:1]:
+        if claim.claim.external:
+            found = "external, of a certificate whose key danelaw makes and deploys nowhere"
+            table.report.warning(
+                claim.spot.key("external"), found, "key, or a deployment: what presents it needs the key"
+            )
 
 
 def _check_key_files(table: Table, draft: CertificateDraft) -> None:

@@ -15,7 +15,7 @@ from danelaw.errors import InputError
 from danelaw.model import CertificateSpec, KeyAlgorithm, ReadyCsr
 
 if TYPE_CHECKING:
-    from danelaw.pki import CsrContents
+    from danelaw.pki import CsrContents, Opened
 
 MOST_BYTES = 1 << 16
 
@@ -97,9 +97,16 @@ def key_algorithm(spec: CertificateSpec) -> KeyAlgorithm:
     with suppress(OSError, InputError):
         if spec.csr is not None:
             return pki.check_public_key(spec.csr.spki_der)
-        password = None if spec.key_password_file is None else pki.password_line(_head(spec.key_password_file))
-        return pki.open_private_key(_head(spec.key or ""), password, whole=False).algorithm
+        return open_key(spec.key or "", spec.key_password_file).algorithm
     return made
+
+
+def open_key(path: str, key_password_file: str | None) -> "Opened":
+    """Return the private key in a file. Raises `OSError`, `InputError`."""
+    from danelaw import pki  # noqa: PLC0415 - 80 ms, and only a few options ask
+
+    password = None if key_password_file is None else pki.password_line(_head(key_password_file))
+    return pki.open_private_key(_head(path), password, whole=False)
 
 
 def _head(path: str) -> bytes:

@@ -215,16 +215,21 @@ def host_port(value: object) -> tuple[str, int]:
 
 
 def parameters(value: object) -> RecordSpec:
-    """Return a TLSA record's parameters: ``3 1 1`` or ``3 1 2``, which are supported so far (RFC 6698 section 2.1)."""
+    """Return a TLSA record's parameters, all of which have a meaning (RFC 6698 section 2.1)."""
     match = _PARAMETERS.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise Unfit(describe(value), 'usage, selector and matching type in quotes: "3 1 1"')
     spec = RecordSpec(int(match[1]), int(match[2]), int(match[3]))
-    if spec in {(3, 1, 1), (3, 1, 2)}:
-        return spec
-    if spec.usage in {0, 1}:  # RFC 7672 section 3.1.3
-        raise Unfit(f'"{spec}", whose usage {spec.usage} no sender of mail can use', '"3 1 1" or "3 1 2"')
-    raise Unfit(f'"{spec}", which is not yet supported', '"3 1 1" or "3 1 2"')
+    if spec.usage > 3 or spec.selector > 1 or spec.matching_type > 2:
+        raise Unfit(f'"{spec}", which no client knows', 'usage 0 to 3, selector 0 or 1, matching type 0 to 2: "3 1 1"')
+    return spec
+
+
+def strict(value: object) -> bool:
+    """Return True for ``"strict"``, the one way to wait that is not the default."""
+    if value != "strict":
+        raise Unfit(describe(value), '"strict", or no wait: until caches have expired')
+    return True
 
 
 def record(value: object) -> TlsaRecord:

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -27,7 +27,7 @@ from danelaw.config.sections import (
 )
 from danelaw.config.table import NAMED, TOP_KEYS, WHOLE, Report, Spot, Table, describe
 from danelaw.errors import ConfigError, Problem
-from danelaw.model import CaSpec, Desired, PublisherSpec, ResolverSpec, Survey
+from danelaw.model import CaSpec, CertificateSpec, Desired, PublisherSpec, ResolverSpec, Survey
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Config:
     ``files`` are the absolute paths read, in order; ``digest`` is `danelaw.config.digest` of them as they were read.
     ``connect`` maps ``HOST:PORT`` to ``ADDRESS:PORT``, ``authoritative`` a zone to ``ADDRESS:PORT`` of its servers.
     ``cas`` and ``publishers`` are in the order of the config. ``warnings`` are what is accepted and not advised.
+    ``references`` are other files whose contents decide what is desired: keys, CSRs, spare keys, intermediates.
     """
 
     state_dir: str
@@ -58,6 +59,7 @@ class Config:
     files: tuple[str, ...]
     digest: str
     warnings: tuple[Problem, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -188,7 +190,7 @@ def _build(report: Report, merged: Merged, paths: tuple[str, ...], digest: str, 
     connect: dict[str, str] = _whole(merged, "connect", read_connect, {})
     authoritative: dict[str, tuple[str, ...]] = _whole(merged, "authoritative", read_authoritative, {})
     _whole(merged, "serve", read_serve, None)  # `views` reads it for the one command that needs it; here its faults
-    around = Surroundings(folder, tuple(cas), tuple(publishers), survey)
+    around = Surroundings(folder, cas, tuple(publishers), survey)
     drafts = [read_certificate(name, table, around) for name, table in merged.named["certificate"].items()]
     _check_cas(report, top, drafts, cas)
     specs = agree(
@@ -200,7 +202,19 @@ def _build(report: Report, merged: Merged, paths: tuple[str, ...], digest: str, 
     )
     desired = Desired(specs, lookup_margin, history)
     warnings = tuple(report.warnings)
-    return Config(state_dir, desired, cas, publishers, resolver, connect, authoritative, paths, digest, warnings)
+    return Config(
+        state_dir,
+        desired,
+        cas,
+        publishers,
+        resolver,
+        connect,
+        authoritative,
+        paths,
+        digest,
+        warnings,
+        _references(specs, cas),
+    )
 
 
 def _whole(merged: Merged, section: str, read: Callable[[Table], T], default: T) -> T:
@@ -224,6 +238,25 @@ def _check_cas(report: Report, top: Table, drafts: list[CertificateDraft], cas: 
         if ca is not None and ca.ca_bundle is None and ports and 80 not in ports:  # RFC 8555 section 8.3
             found = f"port {min(ports)}, and not port 80"
             report.warning(draft.spot.key("http01").key("listen"), found, "port 80, where the CA asks")
+        if ca is not None and ca.intermediates is None:
+            _check_pins(report, draft, ca)
+
+
+def _check_pins(report: Report, draft: CertificateDraft, ca: CaSpec) -> None:
+    """Warn of records that pin a CA whose other intermediates nobody named: it may issue from one of them next."""
+    for claim in draft.claims:
+        spec = next((each for each in claim.claim.records if each.usage in {0, 2}), None)
+        if spec is not None:
+            found = f'"{spec}", which pins the CA that issued the certificate'
+            expected = f"intermediates in acme.{ca.name}: the next certificate may come from another one"
+            report.warning(claim.spot.key("records"), found, expected)
+
+
+def _references(specs: Iterable[CertificateSpec], cas: Mapping[str, CaSpec]) -> tuple[str, ...]:
+    found: set[str] = {ca.intermediates.path for ca in cas.values() if ca.intermediates is not None}
+    for spec in specs:
+        found |= {path for path in (spec.key, spec.csr and spec.csr.path, spec.spare and spec.spare.path) if path}
+    return tuple(sorted(found))
 
 
 def _sources(
@@ -242,9 +275,13 @@ def _sources(
             read[draft.spec.key_password_file] = f"the password of the key of {draft.spot.where}"
         if draft.spec.csr is not None:
             read[draft.spec.csr.path] = f"the CSR of {draft.spot.where}"
+        if draft.spec.spare is not None:
+            read[draft.spec.spare.path] = f"the next_key_public of {draft.spot.where}"
     for name, ca in cas.items():
         if ca.ca_bundle is not None:
             read[ca.ca_bundle] = f"the ca_bundle of acme.{name}"
+        if ca.intermediates is not None:
+            read[ca.intermediates.path] = f"the intermediates of acme.{name}"
     for name, publisher in publishers.items():
         if publisher.tsig_key is not None:
             base = publisher.tsig_key.removesuffix(".key").removesuffix(".private")

@@ -1,11 +1,13 @@
 """The tables around the certificates: CAs, publishers, the resolver, and the two maps of a test bench or a NAT."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from danelaw.config import kinds
+from danelaw.config import files, kinds
 from danelaw.config.table import Table, Unfit, describe, did_you_mean
-from danelaw.model import CaSpec, PublisherSpec, ResolverSpec, ServeSpec
+from danelaw.errors import InputError
+from danelaw.model import CaSpec, Intermediates, PublisherSpec, ResolverSpec, ServeSpec
 from danelaw.names import BadName, format_host_port, parse_host_port
 
 DIRECTORIES = {
@@ -15,6 +17,9 @@ DIRECTORIES = {
 """Directories that have a short name in the config."""
 
 OTHER_PUBLISHERS = ("octodns", "powerdns", "knot", "zonefile", "exec", "manual")
+
+MANY_RECORDS = 12
+"""Senders that handle no more at one owner name are known."""
 
 _URL = re.compile(r"https://[!-~]+")
 
@@ -44,8 +49,38 @@ def read_ca(name: str, table: Table, folder: str) -> CaSpec:
         found = "false" if table.has("agree_tos") else "nothing"
         table.problem("agree_tos", found, "true, once you have read and accepted the CA's terms of service")
     ca_bundle = table.get("ca_bundle", kinds.file(folder))
+    intermediates = table.get("intermediates", ca_certificates(folder))
+    if intermediates is not None and len(intermediates.certificates_der) > MANY_RECORDS:  # RFC 7671 section 10.1
+        found = f"{intermediates.path} with {len(intermediates.certificates_der)} certificates, each a record"
+        expected = f"those that it issues from: some senders handle no more than {MANY_RECORDS} records"
+        table.warning("intermediates", found, expected)
     table.finish()
-    return CaSpec(name, directory, tuple(dict.fromkeys(contact or ())), agreed, ca_bundle)
+    return CaSpec(name, directory, tuple(dict.fromkeys(contact or ())), agreed, ca_bundle, intermediates)
+
+
+def ca_certificates(folder: str) -> Callable[[object], Intermediates]:
+    """Return the kind of a file of CA certificates, PEM; the order stays, and each counts once."""
+    expected = "the CA certificates that it issues from, as PEM"
+
+    def kind(value: object) -> Intermediates:
+        from danelaw import pki  # noqa: PLC0415 - 80 ms, and only records of usages 0 and 2 need them
+
+        path = kinds.file(folder)(value)
+        try:
+            found = tuple(dict.fromkeys(pki.certificates(files.read(path))))
+        except OSError as error:
+            raise Unfit(f"{path}: {error.strerror or error}", expected) from None
+        except InputError as error:
+            raise Unfit(f"{path}, {str(error).removeprefix('found ').partition(';')[0]}", expected) from None
+        for position, each in enumerate(found, 1):
+            if pki.load(each) is None:
+                raise Unfit(f"{path}, whose certificate {position} cannot be read (RFC 5280)", expected)
+            if not pki.is_ca(each):
+                subject = pki.subject_text(each)
+                raise Unfit(f"{path}, whose certificate {position} is no CA's ({subject})", f"{expected}, and no other")
+        return Intermediates(path, found)
+
+    return kind
 
 
 def publisher_type(value: object) -> str:

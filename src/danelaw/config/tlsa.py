@@ -1,5 +1,6 @@
 """One ``[[certificate."NAME".tlsa]]`` table: the records that a certificate wants at its endpoints' owner names."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from danelaw.config import kinds
@@ -7,6 +8,7 @@ from danelaw.config.table import Spot, Table, Unfit, describe, did_you_mean
 from danelaw.model import AppProtocol, Endpoint, RecordSpec, TlsaClaim, TlsaRecord
 from danelaw.names import covers, default_protocol
 
+SMTP_PORT = 25
 TTL = 3600
 TTL_RECOMMENDED = (1800, 3600)
 TTL_MAX = 86400
@@ -36,31 +38,25 @@ class TlsaDraft:
 
 def read_tlsa(certificate: str, names: tuple[str, ...], table: Table, publishers: tuple[str, ...]) -> TlsaDraft:
     """Return a ``tlsa`` table's claims: one for each host and port. Everything that does not fit is reported."""
-    table.not_yet(
-        {
-            "wait": "the waits of rules that hold for caches; remove it",
-            "external": "a deployment that proves the endpoint; remove it",
-        }
-    )
     hosts = table.items("hosts", kinds.name, '["mail.example.org"]')
     if hosts is None:
         hosts = names
     ports = _ports(table)
-    records = table.items("records", kinds.parameters, '["3 1 1"]')
-    records = (RecordSpec(3, 1, 1),) if records is None else tuple(dict.fromkeys(records))
-    if records == (RecordSpec(3, 1, 2),):  # RFC 7671 section 5.1
-        table.warning("records", '"3 1 2" alone', '"3 1 1" too: senders need not know SHA-512')
+    records = _records(table, ports)
     publisher = _publisher(table, publishers)
     ttl = _ttl(table)
     prune = _prune(table)
+    strict = table.get("wait", kinds.strict, default=False)
+    external = table.get("external", kinds.boolean, default=False)
     table.finish()
     for host in dict.fromkeys(hosts):
         if names and not any(covers(name, host) for name in names):
-            table.warning("hosts", f"{host}, which is not among names", "a name of the certificate: MTA-STS needs it")
+            _not_named(table, host, records)
     draft = TlsaDraft(table.spot, complete=not table.faulty & {"hosts", "ports"})
     for host in dict.fromkeys(hosts):
         for port, protocol in ports.items():
-            claim = TlsaClaim(certificate, Endpoint(host, port, protocol), records, publisher, ttl, prune)
+            at = Endpoint(host, port, protocol)
+            claim = TlsaClaim(certificate, at, records, publisher, ttl, prune, strict, external)
             draft.claims.append(ClaimDraft(table.spot, claim, sound=not table.faulty))
     return draft
 
@@ -111,6 +107,44 @@ def _port(table: Table, spot: Spot, item: object) -> tuple[int, AppProtocol] | N
         table.report.problem(spot, found, f'its protocol too: {{ port = {number}, protocol = "smtp" }}')
         return None
     return number, protocol
+
+
+def _records(table: Table, ports: Collection[int]) -> tuple[RecordSpec, ...]:
+    """Return the combinations to publish, each once; report what no sender could use, and warn of what has a price."""
+    found = table.items("records", kinds.parameters, '["3 1 1"]')
+    records = (RecordSpec(3, 1, 1),) if found is None else tuple(dict.fromkeys(found))
+    if records and all(spec.matching_type == 2 for spec in records):  # RFC 7671 section 5.1
+        shown, other = records[0], records[0]._replace(matching_type=1)
+        table.warning("records", f'"{shown}" alone', f'"{other}" too: senders need not know SHA-512')
+    for spec in records:
+        if spec.usage in {0, 1} and SMTP_PORT in ports:  # RFC 7672 section 3.1.3
+            found_here = f'"{spec}" at port {SMTP_PORT}, where no sender of mail can use usage {spec.usage}'
+            other = spec._replace(usage=spec.usage + 2)
+            table.problem("records", found_here, f'"{other}" there, and a tlsa table for each kind of port')
+        elif spec.usage in {0, 1}:  # RFC 7671 section 4
+            other = spec._replace(usage=spec.usage + 2)
+            expected = f'"{other}": clients need not know usages 0 and 1, nor trust the CA'
+            table.warning("records", f'"{spec}", which trusted CAs must agree to', expected)
+        if spec.usage in {1, 3} and spec.selector == 0:
+            expected = (
+                f'"{spec._replace(selector=1)}": else each renewal changes DNS, and comes earlier by the wait + 1 day'
+            )
+            table.warning("records", f'"{spec}", the whole certificate', expected)
+        if spec.matching_type == 0:  # RFC 7671 section 10.1.2
+            what = "certificate" if spec.selector == 0 else "key"
+            expected = f'"{spec._replace(matching_type=1)}", its digest: answers of that size get lost on the way'
+            table.warning("records", f'"{spec}", a whole {what} in each record', expected)
+    return records
+
+
+def _not_named(table: Table, host: str, records: Collection[RecordSpec]) -> None:
+    """Say that a host is not among the certificate's names, which only usage 3 does not look at."""
+    found = f"{host}, which is not among names"
+    spec = next((each for each in records if each.usage != 3), None)
+    if spec is None:
+        table.warning("hosts", found, "a name of the certificate: MTA-STS needs it")
+    else:  # RFC 7671 section 5.2
+        table.problem("hosts", found, f'a name of the certificate: with "{spec}" clients look at its names')
 
 
 def _publisher(table: Table, publishers: tuple[str, ...]) -> str:

@@ -32,6 +32,7 @@ from danelaw.model import (
     Wait,
 )
 from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
+from danelaw.run.clocks import decided_at, keep_clocks
 from danelaw.run.look import glance, look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
@@ -47,6 +48,12 @@ PATIENCE = timedelta(seconds=30)
 
 LONG = timedelta(seconds=2)
 """A wait that is announced."""
+
+TICK = timedelta(seconds=1)
+"""How often a countdown is written anew."""
+
+LEFT_ALONE = frozenset({"renewal", "backoff", "scheduled", "retiring"})
+"""Waits that even ``--wait`` does not stay for: a failure, and what has nothing to do with what is being done."""
 
 UNSEEN = (TakeKey, TakeNextKey, Obtain, Stage)
 """Steps that change nothing that a look would see."""
@@ -87,6 +94,7 @@ def apply(desired: Desired, rings: Rings, options: Options = Options()) -> Outco
     `LeaseHeld` where other runs are at work on all of them.
     """
     _check_names(desired, options.names)
+    keep_clocks(rings)
     if options.force_renewal:
         rings.store.record(_intents(desired, options, rings.clock.now()))
     run = _Run(desired, rings, options)
@@ -107,6 +115,7 @@ def apply(desired: Desired, rings: Rings, options: Options = Options()) -> Outco
 
 def run_recover(desired: Desired, rings: Rings) -> list[str]:
     """Do only what an interrupted run owes; return what failed. Raises `LeaseHeld` as `apply` does."""
+    keep_clocks(rings)
     run = _Run(desired, rings, Options())
     run.recover()
     run.raise_if_held()
@@ -237,14 +246,14 @@ class _Run:
         """Look, and return what was seen and what follows; what the run itself did since its look needs no other."""
         if part.sight is not None and part.done is not None:
             facts = glance(part.desired, self._rings, part.sight)
-            answer = self._next(part, facts)
+            answer = self._next(part, facts, self._rings.clock.now())
             if isinstance(answer, FOLLOWERS[type(part.done)]) and answer != part.done:
                 return facts, answer
         part.sight = look(part.desired, self._rings)
-        return part.sight, self._next(part, part.sight)
+        return part.sight, self._next(part, part.sight, decided_at(part.sight, self._rings))
 
-    def _next(self, part: _Part, facts: Facts) -> Step | Rest:
-        return next_step(part.desired, facts, self._rings.clock.now(), self._rings.chance, self._forgive)
+    def _next(self, part: _Part, facts: Facts, now: datetime) -> Step | Rest:
+        return next_step(part.desired, facts, now, self._rings.chance, self._forgive)
 
     def _take(self, part: _Part, facts: Facts, step: Step) -> None:
         if step in part.stuck or part.steps >= part.most_steps:
@@ -277,10 +286,23 @@ class _Run:
         if until - now > LONG and first != self._told:
             self._rings.tell("progress", f"waiting until {first.until:%Y-%m-%d %H:%M:%SZ}: {first.why}")
             self._told = first
-        self._rings.clock.sleep_until(until)
+        self._pass_until(until, first)
         for part, wait in ends.items():
             part.is_open = wait.until <= until
         return True
+
+    def _pass_until(self, until: datetime, first: Wait) -> None:
+        """Sleep, and show how long it still lasts to whoever looks on; the clock may be set meanwhile."""
+        countdown = self._rings.countdown
+        if countdown is None or until - self._rings.clock.now() <= LONG:
+            self._rings.clock.sleep_until(until)
+            return
+        try:
+            while (now := self._rings.clock.now()) < until:
+                countdown(first.until - now, first.why)
+                self._rings.clock.sleep_until(min(until, now + TICK))
+        finally:
+            countdown(None, "")
 
     def _worth(self, part: _Part) -> Wait | None:
         """Return the first wait of a component that is worth staying for."""
@@ -288,7 +310,7 @@ class _Run:
         worth = [
             wait
             for wait in waits
-            if (self._options.wait and wait.code not in {"renewal", "backoff"})
+            if (self._options.wait and wait.code not in LEFT_ALONE)
             or (wait.code in SETTLING and wait.until <= part.patience)
         ]
         return min(worth, key=lambda wait: wait.until, default=None)
@@ -378,7 +400,7 @@ def keep_agenda(config: Config, rings: Rings, store: SqliteStore, outcome: Outco
     now = rings.clock.now()
     certificates = config.desired.certificates
     paths = {file.path for spec in certificates for d in spec.deployments for file in d.files}
-    paths |= {path for spec in certificates for path in (spec.key, spec.csr and spec.csr.path) if path}
+    paths |= set(config.references)
     files = [sure_stat(path, now) for path in sorted(paths)]
     settings = [sure_stat(path, now) for path in config.files]
     look_at = next_look(outcome, now) if _as_looked_at(config, rings, store) else now

@@ -65,12 +65,17 @@ def test_the_messages_shown_are_those_that_are_given(tmp_path: Path) -> None:
         ("agree_tos = true", ""),
         ('"mail.example.org:465", ', ""),
         ('subject = { common_name = "example.org", email = "igor@example.org" }', 'csr = "example.org.csr"'),
+        ('parts = ["key", "cert", "chain"]', 'parts = ["cert", "chain"]'),
+        ('rollover = "365d"', 'rollover = "365d"\nnext_key_public = "spare.pub"'),
     ]
+    (tmp_path / "spare.pub").write_bytes(openssl_files.rsa())
     csr = openssl_files.csr(openssl_files.rsa(), subject="/CN=example.org", san="DNS:mail.example.org")
     (tmp_path / "example.org.csr").write_bytes(csr)
     given: set[str] = set()
     for old, new in changes:
-        given |= messages(tmp_path, EXAMPLE.replace(old, new))
+        config = EXAMPLE.replace(old, new)
+        # a rollover beside a CSR is another fault
+        given |= messages(tmp_path, config if "csr" not in new else re.sub("(rollover|next_key) = .*", "", config))
     (tmp_path / "Kexample.org.+165+12345.key").chmod(0o644)
     given |= messages(tmp_path, EXAMPLE, remake=False)
     assert shown == {each.replace(str(tmp_path), "/etc/danelaw") for each in given}

@@ -36,6 +36,8 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
     assert spec.http01 == Http01(listen=(("0.0.0.0", 80), ("::", 80)))  # noqa: S104 - the example's own
     assert spec.post_challenge == ("systemctl", "start", "apache2")
     assert spec.timeout == timedelta(seconds=90)
+    assert (spec.rollover, spec.next_key, spec.settle) == (timedelta(days=365), True, timedelta(hours=24))
+    assert (spec.spare, spec.retired_keys, spec.intermediates) == (None, "archive", ())
     assert [(str(c.endpoint), c.endpoint.protocol) for c in spec.claims] == [
         ("mail.example.org:25", "smtp"),
         ("mail.example.org:465", "smtps"),
@@ -44,8 +46,8 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
         ("mail.example.org:995", "pop3s"),
         ("mail.example.org:2525", "smtp"),
     ]
-    assert {(c.records, c.publisher, c.ttl, c.prune) for c in spec.claims} == {
-        ((RecordSpec(3, 1, 1),), "home", 3600, True)
+    assert {(c.records, c.publisher, c.ttl, c.prune, c.strict, c.external) for c in spec.claims} == {
+        ((RecordSpec(3, 1, 1),), "home", 3600, True, True, False)
     }
 
     postfix, courier, prosody = spec.deployments
@@ -107,6 +109,9 @@ def test_what_nobody_has_to_write(tmp_path: Path) -> None:
     (claim,) = spec.claims
     assert claim.endpoint == Endpoint("mail.example.org", 25, "smtp")
     assert (claim.records, claim.publisher, claim.ttl, claim.prune) == ((RecordSpec(3, 1, 1),), "home", 3600, False)
+    assert (claim.strict, claim.external) == (False, False)
+    assert (spec.rollover, spec.next_key, spec.spare) == (None, False, None)
+    assert (spec.settle, spec.retired_keys) == (timedelta(hours=24), "archive")
 
 
 def test_names_become_a_labels_and_fold(tmp_path: Path) -> None:
@@ -185,6 +190,7 @@ names = ["mail.example.org"]
 [[certificate.ecdsa.tlsa]]
 hosts = ["mail.example.org"]
 ports = [25]
+wait = "strict"
 
 [[certificate.ecdsa.deploy]]
 combined = { path = "etc/postfix-ec.pem", parts = ["key", "cert", "chain"] }
@@ -209,6 +215,7 @@ def test_rsa_beside_ecdsa(tmp_path: Path) -> None:
         ("ports = [25]", 'ports = [25]\nrecords = ["3 1 1", "3 1 2"]', 'records "3 1 1" and "3 1 2" for'),
         ("ports = [25]", 'ports = [25]\ndns = "home2"', 'dns "home2" for mail.example.org:25, where'),
         ("ports = [25]", 'ports = [{ port = 25, protocol = "tls" }]', "tls at mail.example.org:25, where"),
+        ('wait = "strict"', "", "no wait for mail.example.org:25, where"),
     ],
 )
 def test_certificates_that_contradict_each_other(tmp_path: Path, old: str, new: str, found: str) -> None:

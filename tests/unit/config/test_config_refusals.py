@@ -36,6 +36,7 @@ HTTP01 = 'http01 = { listen = ["0.0.0.0:80", "[::]:80"] }'
 PRUNE = "prune = true"
 TYPE = 'type = "rfc2136"'
 KEY = 'key = "private/example_org.pem"'
+ROLLOVER = 'rollover = "365d"'
 RELOAD = 'reload = ["postfix", "reload"]'
 COMBINED = 'combined = { path = "etc/postfix.pem", parts = ["key", "cert", "chain"], mode = "0600", owner = "root" }'
 PROVE = 'prove = ["mail.example.org:993", "mail.example.org:995"]'
@@ -46,7 +47,7 @@ FILE_KEY = 'key = { path = "etc/live.key", mode = "0640", group = "ssl-cert" }'
 # (old text, new text, where, what stands in found, what stands in expected)
 ROWS = [
     # -- types and unknown keys
-    (TTL, "tll = 3600", "tlsa[0].tll", "unknown key (did you mean ttl?)", "one of dns, hosts, ports"),
+    (TTL, "tll = 3600", "tlsa[0].tll", "unknown key (did you mean ttl?)", "one of dns, external, hosts, ports"),
     (TTL, 'ttl = "3600"', "tlsa[0].ttl", '"3600"', "without quotes"),
     (TTL, "ttl = true", "tlsa[0].ttl", "true", "a whole number"),
     (TTL, "ttl = 0", "tlsa[0].ttl", "0", "1 to 86400"),
@@ -205,9 +206,11 @@ ROWS = [
     (PORTS, "ports = [25, 110]", "tlsa[0]", "mail.example.org:110, which no deployment proves", "in the prove"),
     ('hosts = ["mail.example.org"]', 'hosts = ["www.example.org"]', "tlsa[0]", "www.example.org:25, which no", "prove"),
     ('hosts = ["mail.example.org"]', 'hosts = ["*.example.org"]', "tlsa[0].hosts[0]", "wildcard", "a DNS name"),
-    ('records = ["3 1 1"]', 'records = ["2 1 1"]', "tlsa[0].records[0]", "not yet supported", '"3 1 1"'),
-    ('records = ["3 1 1"]', 'records = ["3 0 1"]', "tlsa[0].records[0]", "not yet supported", '"3 1 1"'),
-    ('records = ["3 1 1"]', 'records = ["1 1 1"]', "tlsa[0].records[0]", "no sender of mail can use", '"3 1 1"'),
+    ('records = ["3 1 1"]', 'records = ["4 1 1"]', "tlsa[0].records[0]", "no client knows", "usage 0 to 3"),
+    ('records = ["3 1 1"]', 'records = ["3 2 1"]', "tlsa[0].records[0]", "no client knows", "selector 0 or 1"),
+    ('records = ["3 1 1"]', 'records = ["3 1 3"]', "tlsa[0].records[0]", "no client knows", "matching type 0 to 2"),
+    ('records = ["3 1 1"]', 'records = ["1 1 1"]', "tlsa[0].records", "at port 25, where no sender of mail", '"3 1 1"'),
+    ('records = ["3 1 1"]', 'records = ["0 0 1"]', "tlsa[0].records", "at port 25, where no sender of mail", '"2 0 1"'),
     ('records = ["3 1 1"]', 'records = ["311"]', "tlsa[0].records[0]", '"311"', "usage, selector"),
     ('records = ["3 1 1"]', "records = []", "tlsa[0].records", "an empty list", "a list"),
     (PRUNE, 'prune = "yes"', "tlsa[0].prune", '"yes"', "true, false, or"),
@@ -251,6 +254,35 @@ ROWS = [
     (FILE_KEY, 'key = "etc/../etc/imapd.pem"', "deploy[2].key", "deploy[1].combined writes too", "of its own"),
     (FILE_KEY, "key = 5", "deploy[2].key", "5", "a file such as"),
     ('addresses = ["192.0.2.25"]', 'addresses = ["mail.example.org"]', "deploy[2].addresses[0]", '"mail', "an IP"),
+    # -- the waits, and what is elsewhere
+    ('wait = "strict"', "wait = true", "tlsa[0].wait", "true", '"strict", or no wait'),
+    ('wait = "strict"', 'wait = "ttl"', "tlsa[0].wait", '"ttl"', '"strict", or no wait'),
+    ('wait = "strict"', 'wait = "Strict"', "tlsa[0].wait", '"Strict"', '"strict", or no wait'),
+    ('wait = "strict"', 'external = "yes"', "tlsa[0].external", '"yes"', "true or false"),
+    ('wait = "strict"', "external = true", "tlsa[0]", "mail.example.org:25, external, where certificate", "one of"),
+    # -- rollovers
+    (ROLLOVER, "rollover = 365", "rollover", "365", '"365d": a number and one of h, d, w'),
+    (ROLLOVER, 'rollover = "365"', "rollover", '"365"', "a number and one of h, d, w"),
+    (ROLLOVER, 'rollover = "Never"', "rollover", '"Never"', 'or "never"'),
+    (ROLLOVER, 'rollover = ""', "rollover", '""', 'or "never"'),
+    (ROLLOVER, 'rollover = "-1d"', "rollover", '"-1d"', "a number and one of h, d, w"),
+    (ROLLOVER, 'rollover = "1440m"', "rollover", '"1440m"', "a number and one of h, d, w"),
+    (ROLLOVER, 'rollover = "23h"', "rollover", '"23h", less than a day', "waits for every cache"),
+    (ROLLOVER, 'rollover = "0d"', "rollover", '"0d", less than a day', '"1d" or longer'),
+    (ROLLOVER, 'rollover = "999999999w"', "rollover", '"999999999w"', "3650d"),
+    (ROLLOVER, "rollover = true", "rollover", "true", 'or "never"'),
+    ("next_key = true", 'next_key = "yes"', "next_key", '"yes"', "true or false"),
+    ('settle = "24h"', "settle = 24", "settle", "24", "a duration"),
+    ('settle = "24h"', 'settle = "366d"', "settle", "366 days, longer than rollover", "a shorter one"),
+    ('retired_keys = "archive"', 'retired_keys = "delete"', "retired_keys", '"delete"', '"archive", "shred"'),
+    (
+        'retired_keys = "archive"',
+        'retired_keys = "shreds"',
+        "retired_keys",
+        "did you mean shred?",
+        '"archive", "shred"',
+    ),
+    (COMBINED, COMBINED.replace('"key", ', ""), "deploy[0]", "without the key, beside rollover", "a key file here"),
     # -- around
     (TYPE, 'type = "powerdns"', "dns.home.type", "not yet supported", '"rfc2136"'),
     (TYPE, 'type = "nsupdate"', "dns.home.type", '"nsupdate"', '"rfc2136"'),
@@ -271,8 +303,6 @@ ROWS = [
     ('["127.0.53.1:53", "127.0.53.2:53"]', '"127.0.53.1:53"', 'authoritative."example.org"', '"127', "a list such as"),
     ('["127.0.53.1:53", "127.0.53.2:53"]', "[]", 'authoritative."example.org"', "an empty list", "a list such as"),
     # -- not yet there
-    (TTL, 'ttl = 3600\nwait = "strict"', "tlsa[0].wait", "not yet supported", "remove it"),
-    (TTL, "ttl = 3600\nexternal = true", "tlsa[0].external", "not yet supported", "a deployment"),
     (RELOAD, 'services = ["postfx"]', "deploy[0].services[0]", "did you mean postfix?", "by hand"),
     ("agree_tos = true", 'agree_tos = true\neab = { kid = "x" }', "acme.letsencrypt.eab", "not yet supported", "a CA"),
     ('challenge = "http-01"', 'challenge = "dns-01"', "challenge", "not yet supported", '"http-01"'),
@@ -283,11 +313,6 @@ ROWS = [
         (NAMES, f"{NAMES}\n{key} = {value}", f"{CERTIFICATE}.{key}", f"{key}, which is not yet supported", expected)
         for key, value, expected in (
             ("profile", '"tlsserver"', "remove it"),
-            ("rollover", '"365d"', "remove it"),
-            ("next_key", "false", "remove it"),
-            ("next_key_public", '"spare.pub"', "remove it"),
-            ("settle", '"24h"', "remove it"),
-            ("retired_keys", '"archive"', "remove it"),
             ("dns01", '{ dns = "home" }', "http-01"),
         )
     ),
@@ -366,6 +391,7 @@ def test_a_pair_of_bind_files_is_closed_in_both_halves(tmp_path: Path) -> None:
 
 def test_a_key_that_danelaw_makes_must_reach_a_service(tmp_path: Path) -> None:
     config = replaced(KEY, "").replace('"key", "cert", "chain"', '"cert"').replace('"cert", "key", "chain"', '"cert"')
+    config = config.replace(ROLLOVER, "").replace("next_key = true", "")  # each table would need the key for one
     assert load(make_site(tmp_path, config)).desired.certificates[0].key is None
     problems = problems_of(tmp_path, config.replace(FILE_KEY, ""))
     assert [p.where for p in problems] == [f"{CERTIFICATE}.deploy"]
@@ -382,11 +408,13 @@ def test_the_publisher_may_be_left_out_where_there_is_one(tmp_path: Path) -> Non
 
 
 def test_an_endpoint_is_claimed_once_in_a_certificate(tmp_path: Path) -> None:
-    again = '\n[[certificate."example.org".tlsa]]\nhosts = ["mail.example.org"]\nports = [25]\nprune = true\n'
+    again = '\n[[certificate."example.org".tlsa]]\nhosts = ["mail.example.org"]\nports = [25]\nwait = "strict"\n'
+    again += "prune = true\n"
     config = EXAMPLE.replace("\n[connect]", again + "\n[connect]")
     assert len(load(make_site(tmp_path, config)).desired.certificates[0].claims) == 6
-    for other in ("ttl = 1800", 'records = ["3 1 1", "3 1 2"]', "prune = false"):
+    for other in ("ttl = 1800", 'records = ["3 1 1", "3 1 2"]', "prune = false", "external = true", "# not strict"):
         changed = again.replace("prune = true\n", "") if "prune" in other else again
+        changed = changed.replace('wait = "strict"\n', "") if "strict" in other else changed
         problems = problems_of(tmp_path, EXAMPLE.replace("\n[connect]", changed + other + "\n\n[connect]"))
         assert [p.where for p in problems] == [f"{CERTIFICATE}.tlsa[1]"], problems
         assert "mail.example.org:25 for the second time" in problems[0].found
