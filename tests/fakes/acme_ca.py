@@ -285,8 +285,15 @@ class FakeCa:
     def _cert(self, _: Json, __: None, path: str) -> Reply:
         return Reply(200, self.certificates[self.url + path], {"Content-Type": "application/pem-certificate-chain"})
 
-    def _revoke(self, _: Json, payload: Json, __: str) -> Reply:
+    def _revoke(self, account: Json, payload: Json, _: str) -> Reply:
+        """Revoke for any account of mine, or for whoever has the certificate's key (RFC 8555 section 7.6)."""
         certificate = _decode(payload["certificate"])
+        if account["kid"] is None:
+            key = x509.load_der_x509_certificate(certificate).public_key()
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            numbers = key.public_numbers()
+            if [_encode(number.to_bytes(32)) for number in (numbers.x, numbers.y)] != [account["jwk"][m] for m in "xy"]:
+                return refused("unauthorized", "signed by neither the account nor the certificate's key", 403)
         if certificate in self.revoked:
             return refused("alreadyRevoked", "revoked before")
         self.revoked.add(certificate)

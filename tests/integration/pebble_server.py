@@ -41,6 +41,12 @@ class Pebble:
     http_port: int
     roots_pem: str
     log: Path
+    management: str
+
+    def status_of(self, serial: int) -> tuple[str, int | None]:
+        """Return what the CA itself says of a certificate, "Valid" or "Revoked", and the reason."""
+        said = json.loads(_fetch(f"{self.management}/cert-status-by-serial/{serial:x}", self.ca_bundle))
+        return said["Status"], said.get("Reason")
 
 
 @contextlib.contextmanager
@@ -86,8 +92,9 @@ def pebble(folder: Path, **environment: str) -> Iterator[Pebble]:
             directory = f"https://127.0.0.1:{api_port}/dir"
             bundle = str(folder / "server.pem")
             _wait_until_answering(process, directory, bundle, log)
-            roots = _fetch(f"https://127.0.0.1:{management_port}/roots/0", bundle)
-            yield Pebble(directory, bundle, http_port, roots.decode(), log)
+            management = f"https://127.0.0.1:{management_port}"
+            roots = _fetch(f"{management}/roots/0", bundle)
+            yield Pebble(directory, bundle, http_port, roots.decode(), log, management)
         finally:
             process.terminate()
             process.wait(PATIENCE)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from danelaw.acme import AcmeAuthority, ListenerSolver, WebrootSolver
 from danelaw.acme.account import account_folder
+from danelaw.deploy.signer import KeySigner
 from danelaw.errors import InputError, Refused, RetryLater
 from danelaw.model import CaSpec, OrderState, Solver
 from fakes.acme_surroundings import MemorySolver, RealClock, Said, new_csr
@@ -218,9 +219,43 @@ def test_a_certificate_is_revoked_once_and_a_second_time_is_said(ca: Pebble, tmp
         with pytest.raises(InputError, match="reason 9"):
             bench.authority.revoke(leaf, 9)
         bench.authority.revoke(leaf, 4)
+        assert ca.status_of(x509.load_der_x509_certificate(leaf).serial_number) == ("Revoked", 4)
         assert not any("revoked" in line for line in bench.said.lines)
         bench.authority.revoke(leaf, 4)
         assert bench.said.lines[-1] == "test: the certificate was revoked already"
+
+
+CERTIFICATE_KEYS: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
+    "rsa2048": rsa.generate_private_key(65537, 2048),
+    "p256": ec.generate_private_key(ec.SECP256R1()),
+    "p384": ec.generate_private_key(ec.SECP384R1()),
+}
+
+
+@pytest.mark.parametrize("key_type", CERTIFICATE_KEYS)
+def test_a_certificates_own_key_revokes_it_and_another_key_does_not(ca: Pebble, tmp_path: Path, key_type: str) -> None:
+    """RFC 8555 section 7.6, for keyCompromise; an account that never ordered it is refused too.
+
+    Pebble goes on issuing over that key, which public CAs do not.
+    """
+    key = CERTIFICATE_KEYS[key_type]
+    with ListenerSolver([("127.0.0.1", ca.http_port)]) as solver, Bench(ca, tmp_path / "a") as bench:
+        order, _ = bench.issue(new_csr(*NAMES, key=key), solver)
+    assert order.chain_pem is not None
+    certificate = x509.load_pem_x509_certificate(order.chain_pem.encode())
+    leaf = certificate.public_bytes(serialization.Encoding.DER)
+    with Bench(ca, tmp_path / "b") as stranger:
+        with pytest.raises(Refused, match=r"refused /revoke-cert: unauthorized: "):
+            stranger.authority.revoke(leaf, 1)
+        for other in CERTIFICATE_KEYS.values():
+            if other is not key:
+                with pytest.raises(Refused, match=r"refused /revoke-cert: unauthorized: "):
+                    stranger.authority.revoke(leaf, 1, KeySigner(other))
+        assert ca.status_of(certificate.serial_number) == ("Valid", None)
+        stranger.authority.revoke(leaf, 1, KeySigner(key))
+        assert ca.status_of(certificate.serial_number) == ("Revoked", 1)
+        stranger.authority.revoke(leaf, 1, KeySigner(key))
+        assert stranger.said.lines[-1] == "test: the certificate was revoked already"
 
 
 def test_a_csr_over_other_names_than_the_order_is_refused_in_the_cas_words(ca: Pebble, tmp_path: Path) -> None:

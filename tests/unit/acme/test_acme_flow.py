@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from danelaw.acme import AcmeAuthority
 from danelaw.acme.problem import MalformedAnswer
+from danelaw.deploy.signer import KeySigner
 from danelaw.errors import InputError, Refused, RetryLater, Stopped
 from danelaw.model import Authority, OrderState
 from fakes import openssl_files
@@ -514,6 +515,25 @@ def test_a_certificate_is_revoked_and_once_more_is_a_success_that_is_said(
     assert ca.revoked == {leaf}
     assert said.lines[-1] == "test: the certificate was revoked already"
     assert ("revoke", 1) in [(kind, payload.get("reason")) for kind, payload in ca.payloads if kind == "revoke"]
+
+
+def test_a_certificates_own_key_revokes_it_without_the_account_and_another_key_does_not(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, said: Said
+) -> None:
+    """RFC 8555 section 7.6: whoever has the key may revoke, so an account that is lost is no obstacle."""
+    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    order, _ = finish(authority, authority.open(NAMES, new_csr(*NAMES, key=key)), solver)
+    assert order.chain_pem is not None
+    leaf = x509.load_pem_x509_certificate(order.chain_pem.encode()).public_bytes(serialization.Encoding.DER)
+    ca.accounts.clear()
+    with pytest.raises(Refused, match="unauthorized: signed by neither the account nor the certificate's key"):
+        authority.revoke(leaf, 1, KeySigner(other))
+    assert ca.revoked == set()
+    ca.faults["revoke"] = [refused("badNonce", "another one"), LOST]
+    authority.revoke(leaf, 1, KeySigner(key))
+    assert ca.revoked == {leaf}
+    assert said.lines[-1] == "test: the certificate was revoked already"  # the answer to the first was lost
+    assert ca.accounts == {}
 
 
 @pytest.mark.parametrize("reason", [-1, 2, 3, 6, 8, 9, 10])
