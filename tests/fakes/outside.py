@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Self
 
 from danelaw.check.answers import question_of, unasked
@@ -63,7 +64,7 @@ def _shaken(free: Shaken) -> Iterator[Answer]:
         for algorithm in ("rsa", "ecdsa"):
             shown = free.chain.algorithm == algorithm
             yield Shaken(
-                Handshake(asked.host, asked.address, asked.port, asked.protocol, algorithm, asked.origin),
+                replace(asked, algorithm=algorithm),
                 free.chain if shown else None,
                 None if shown else "not-offered",
                 "" if shown else f"{asked.address} has no certificate of that kind",

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def shake(handshake: Handshake, connect: tuple[str, int] | None = None, timeout:
     shaken = asyncio.run(Dialer(RunningClock(), timeout=timeout).shake(handshake, connect))
     assert shaken.handshake == handshake
     return shaken
+
+
+@pytest.mark.parametrize(("server_name", "sent"), [("", HOST), ("example.net", "example.net")])
+def test_sni_is_the_host_s_unless_another_name_is_preferred(
+    serving: Callable[..., ssl.SSLContext], server_name: str, sent: str
+) -> None:
+    context, asked = serving(ECDSA), []
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    with Peer(lambda stream, _: shake_hands(stream, context)) as peer:
+        assert shake(replace(question(peer.address), server_name=server_name)).chain is not None
+    assert set(asked) == {sent}
 
 
 def test_a_chain_its_version_and_the_banner(serving: Callable[..., ssl.SSLContext]) -> None:

@@ -86,7 +86,7 @@ class Handshake:
     """One TLS handshake at one address, asking for one kind of certificate (None: any).
 
     ``host`` is sent as SNI: the TLSA base domain (RFC 7671 section 10.2), without secure records the host's own name,
-    or the address itself where there is no name.
+    or the address itself where there is no name; ``server_name`` in its place where another name is preferred.
     ``origin`` is the domain that is served, where the protocol says it (the ``to`` of XMPP's stream), else "".
     """
 
@@ -96,6 +96,7 @@ class Handshake:
     protocol: AppProtocol
     algorithm: KeyAlgorithm | None = None
     origin: str = ""
+    server_name: str = ""
 
 
 FailureKind = Literal[

@@ -141,7 +141,7 @@ class Dialer:
             return Outcome(failure="forbidden", problem="is an address that this check may not connect to")
         approach = Approach(
             handshake.protocol,
-            handshake.host,
+            handshake.server_name or handshake.host,
             algorithm,
             context or self._contexts[algorithm],
             origin=handshake.origin or handshake.host,

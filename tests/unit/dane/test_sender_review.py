@@ -15,6 +15,7 @@ from danelaw.model import (
     Lookup,
     Outcome,
     Question,
+    Security,
     Sender,
     Shaken,
     Target,
@@ -194,6 +195,38 @@ def test_clients_insist_on_tls_where_records_stand_of_which_none_is_usable(ecdsa
     assert internet.check(target).status == 3
     internet.serve(ADDRESS, port=143, failure="no-starttls")
     assert (internet.check(target).status, dict(internet.check(target).outcomes)) == (1, {"client": "deferred"})
+
+
+@pytest.mark.parametrize(
+    ("srv", "tlsa", "host", "server_name"),
+    [
+        ("secure", "usable", HOST, ""),
+        ("secure", "unusable", HOST, DOMAIN),
+        ("secure", "none", HOST, DOMAIN),
+        ("insecure", "usable", HOST, DOMAIN),
+        ("insecure", "none", HOST, DOMAIN),
+    ],
+)
+def test_without_usable_records_clients_of_a_service_ask_for_its_domain(
+    ecdsa: Issued, srv: Security, tlsa: str, host: str, server_name: str
+) -> None:
+    # RFC 7673 section 4.1: the service domain is the preferred name for SNI, be the SRV records secure or not
+    internet = SmallInternet().srv("_imaps._tcp.example.org", (0, 0, 993, HOST), security=srv).host(HOST, ADDRESS)
+    if tlsa != "none":
+        held = record(ecdsa, "3 1 1") if tlsa == "usable" else TlsaRecord(3, 1, 1, bytes(20))
+        internet.tlsa("_993._tcp.mail.example.org", held)
+    internet.serve(ADDRESS, ecdsa, port=993).check(Target(DOMAIN, None, "imaps", "imaps"))
+    asked = {(each.host, each.server_name) for each in internet.asked if isinstance(each, Handshake)}
+    assert asked == {(host, server_name)}
+
+
+def test_of_an_endpoint_that_is_named_and_of_an_mx_host_their_own_names_are_asked_for(ecdsa: Issued) -> None:
+    internet = SmallInternet().mx(DOMAIN, (5, HOST)).host(HOST, ADDRESS).serve(ADDRESS, ecdsa)
+    internet.serve(ADDRESS, ecdsa, port=993)
+    for target in (Target(DOMAIN), Target(HOST, 993, "imaps")):
+        internet.check(target)
+    asked = {(each.host, each.port, each.server_name) for each in internet.asked if isinstance(each, Handshake)}
+    assert asked == {(HOST, 25, ""), (HOST, 993, "")}
 
 
 # --- several hosts ---------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def advance(target: Target, known: Known, now: datetime, wishes: Wishes | None =
     looked = [(each, look_up(each, found, asking, authorities=wishes.authorities)) for each in places if found]
     states = [(place, state) for place, state in looked if state is not None]
     origin = target.name if target.protocol in {"xmpp-client", "xmpp-server"} else ""
-    met = [endpoints.meet(place, state, asking, origin) for place, state in states]
+    met = [endpoints.meet(place, state, found, asking, origin) for place, state in states if found]
     beside, policy = _beside(target, found, [state for _, state in states], asking, wishes)
     if asking.missing or found is None:
         return frozenset(asking.missing)

@@ -29,7 +29,8 @@ class Found:
     """Where a target is served. ``secure``: DANE clients may rely on how it was found.
 
     ``next_hops`` are names that the leaf may also bear (RFC 7672 section 3.2.2): the domain and its expansion.
-    ``senders_of_mail``: those who come are mail servers (RFC 7672), not clients of another service.
+    ``senders_of_mail``: those who come are mail servers (RFC 7672), not clients of another service. ``service``: the
+    domain whose service was found by SRV records, "" elsewhere.
     """
 
     discovery: Discovery
@@ -37,6 +38,7 @@ class Found:
     secure: bool = True
     next_hops: tuple[str, ...] = ()
     senders_of_mail: bool = True
+    service: str = ""
 
 
 def discover(target: Target, asking: Asking) -> Found | None:
@@ -94,7 +96,9 @@ def _by_srv(target: Target, asking: Asking) -> Found | None:
     kept = tuple(places[:MAX_HOSTS])
     left_out = tuple(place.host for place in places[MAX_HOSTS:])
     # RFC 7673 section 4.1: the service domain is a reference name either way.
-    return Found(Discovery("listed", found, left_out), kept, secure, (target.name,), senders_of_mail=False)
+    names = (target.name,)
+    discovery = Discovery("listed", found, left_out)
+    return Found(discovery, kept, secure, names, senders_of_mail=False, service=target.name)
 
 
 def _without_srv(target: Target, found: LookedUp, asking: Asking) -> Found | None:

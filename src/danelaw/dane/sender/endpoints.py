@@ -1,7 +1,9 @@
 """Handshakes with every address of a place, for every kind of certificate, and what senders make of them."""
 
+from dataclasses import replace
+
 from danelaw.dane.sender.asking import Asking
-from danelaw.dane.sender.discovery import Place
+from danelaw.dane.sender.discovery import Found, Place
 from danelaw.dane.sender.hosts import HostState
 from danelaw.dane.sender.senders import BEFORE_TLS, Situation, judge, worst
 from danelaw.model import Attempt, EndpointReport, Handshake, KeyAlgorithm, Shaken
@@ -12,12 +14,16 @@ MAX_ADDRESSES = 16
 ALGORITHMS: tuple[KeyAlgorithm, ...] = ("rsa", "ecdsa")
 
 
-def meet(place: Place, state: HostState, asking: Asking, origin: str) -> list[tuple[str, Shaken]]:
+def meet(place: Place, state: HostState, found: Found, asking: Asking, origin: str) -> list[tuple[str, Shaken]]:
     """Return what the handshakes at each address brought, as far as their answers are known."""
+    uses_records = found.secure and state.tlsa.kind == "usable"
+    # RFC 7673 section 4.1: without usable records the service domain is the preferred name for SNI, not the target.
+    preferred = "" if uses_records else found.service
+    free = Handshake(state.server_name or place.host, "", place.port, place.protocol, None, origin, preferred)
     return [
         (address, shaken)
         for address in _looked_at(state.addresses)
-        for shaken in _shake(place, state.server_name or place.host, address, asking, origin) or ()
+        for shaken in _shake(replace(free, address=address), asking) or ()
     ]
 
 
@@ -57,9 +63,9 @@ def _looked_at(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return (*kept, *six[: MAX_ADDRESSES - len(kept)])
 
 
-def _shake(place: Place, base: str, address: str, asking: Asking, origin: str) -> list[Shaken] | None:
+def _shake(any_kind: Handshake, asking: Asking) -> list[Shaken] | None:
     """Shake hands for any certificate, then for the kinds that this did not show."""
-    free = asking.shake(Handshake(base, address, place.port, place.protocol, None, origin))
+    free = asking.shake(any_kind)
     if free is None:
         return None
     if free.failure in BEFORE_TLS or free.failure in {"no-starttls", "starttls-refused", "injected"}:
@@ -70,7 +76,7 @@ def _shake(place: Place, base: str, address: str, asking: Asking, origin: str) -
     for algorithm in ALGORITHMS:
         if algorithm == shown:
             continue
-        asked = asking.shake(Handshake(base, address, place.port, place.protocol, algorithm, origin))
+        asked = asking.shake(replace(any_kind, algorithm=algorithm))
         if asked is None:
             missing = True
         else:
