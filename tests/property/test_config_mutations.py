@@ -3,7 +3,7 @@
 import copy
 import json
 import tomllib
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from danelaw.config import Config, digest, head, load
 from danelaw.errors import ConfigError, Problem
+from danelaw.lifecycle.keys import obstacle
+from danelaw.model import CertificateSpec
+from fakes import openssl_files
 from fakes.config_site import EXAMPLE, SCENARIO, SMALLEST, make_site
 
 WORDS = st.sampled_from(
@@ -26,6 +29,8 @@ WORDS = st.sampled_from(
             "3 1 1",
             "3 1 2",
             "2 0 1",
+            "0 1 1",
+            "3 0 0",
             "smtp",
         ),
         *("etc/postfix.pem", "private/example_org.pem", "danelaw.toml", "state/x", "root.ds", "/", ".", "", "~", "\0"),
@@ -43,6 +48,12 @@ WORDS = st.sampled_from(
             "dns-01",
             "p256",
             "never",
+            "20d",
+            "strict",
+            "shred",
+            "spare.pub",
+            "cas.pem",
+            "live.csr",
         ),
         *("a" * 5000, "x/" * 3000, "3 0 1 ab", "systemctl stop apache2", "-----BEGIN PRIVATE KEY-----"),
     ]
@@ -65,6 +76,8 @@ KEYS = st.sampled_from(
             "dns",
         ),
         *("reload", "test", "tlsa", "deploy", "acme", "http01", "webroot", "listen", "certificate", "state_dir", "csr"),
+        *("rollover", "next_key", "next_key_public", "settle", "retired_keys", "wait", "external", "records"),
+        "intermediates",
     ]
 ) | st.text(max_size=8)
 SCALARS = (
@@ -136,7 +149,12 @@ def mutants(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("site")
+    """A folder with the files that mutants may name beside those of the site."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "spare.pub").write_bytes(openssl_files.public(openssl_files.curve()))
+    (folder / "cas.pem").write_bytes(openssl_files.certificate(openssl_files.curve()))
+    (folder / "live.csr").write_bytes(openssl_files.csr(openssl_files.curve(), san="DNS:mail.example.org", subject="/"))
+    return folder
 
 
 def check(path: str) -> Config | None:
@@ -173,12 +191,27 @@ def test_a_mutant_loads_or_is_refused_in_words(folder: Path, config: dict[str, A
     assert len(written) == len(set(written))
     for certificate in loaded.desired.certificates:
         proven = {(e.host, e.port) for d in certificate.deployments for e in d.endpoints if e.connect is None}
-        claimed = {(claim.endpoint.host, claim.endpoint.port) for claim in certificate.claims}
-        assert claimed <= proven
+        claimed = {(c.endpoint.host, c.endpoint.port): c.external for c in certificate.claims}
+        assert proven & set(claimed) == {at for at, external in claimed.items() if not external}
+        for claim in certificate.claims:
+            assert claim.records
+            assert claim.endpoint.port != 25 or all(spec.usage in {2, 3} for spec in claim.records)
+        check_keys_to_come(certificate)
         assert certificate.names
         assert all(each.services and each.services[0].reload for each in certificate.deployments)
         assert all(claim.publisher in loaded.publishers for claim in certificate.claims)
         assert certificate.ca in loaded.cas
+
+
+def check_keys_to_come(certificate: CertificateSpec) -> None:
+    """What asks for a rollover has all that the core needs for one, which holds otherwise."""
+    assert certificate.settle >= timedelta(0)
+    if certificate.rollover is not None:
+        assert timedelta(days=1) <= certificate.rollover
+        assert certificate.settle <= certificate.rollover
+    if certificate.rollover is not None or certificate.next_key or certificate.spare is not None:
+        assert obstacle(certificate) is None
+    assert certificate.spare is None or certificate.next_key
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
