@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from danelaw.model import (
@@ -12,6 +12,7 @@ from danelaw.model import (
     Report,
     Sender,
     Severity,
+    SrvRecord,
     Target,
     TlsaRecord,
 )
@@ -131,6 +132,17 @@ def xmpp(kind: Any, **more: Any) -> Report:
     place = endpoint(DOMAIN, 5222, protocol="xmpp-client", preference=None, senders=CLIENT)
     places = () if kind in {"null", "missing"} else (place,)
     return report(*places, target=XMPP, discovery=Discovery(kind, **more), senders=CLIENT)
+
+
+def behind_srv(*records: TlsaRecord, signed: bool = False, **more: Any) -> Report:
+    """Return the report of a service with one host, found by SRV records, which ask for DANE only where signed."""
+    found = looked_up(f"_imaps._tcp.{DOMAIN}", "SRV", "secure" if signed else "insecure")
+    found = replace(found, srv=(SrvRecord(0, 0, 993, HOST),))
+    place = endpoint(
+        HOST, 993, protocol="imaps", records=records, senders=CLIENT, secure_mx=signed, preference=0, **more
+    )
+    target = Target(DOMAIN, protocol="imaps", service="imaps")
+    return report(place, target=target, discovery=Discovery("listed", found), senders=CLIENT)
 
 
 def two_hosts(*, shared: bool, usage: str = "3 1 1") -> Report:

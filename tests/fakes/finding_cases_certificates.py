@@ -18,6 +18,7 @@ from danelaw.model import (
 from fakes.finding_cases import (
     Case,
     answered,
+    behind_srv,
     failing,
     failing_at_one,
     holding,
@@ -136,6 +137,13 @@ CERTIFICATES = (
         "that 2 1 1 pins is not among those that it presents .one above",
         lambda: holding(record(chain(authority="Old"), "2 1 1")),
         lambda: holding(record(chain(authority="Old"), "2 1 1"), record(chain())),
+    ),
+    Case(
+        "ta-not-presented",
+        "warning",
+        "or the CA now issues by another; without signed SRV records",
+        lambda: behind_srv(record(chain(authority="Old"), "2 1 1")),
+        lambda: behind_srv(record(chain(authority="Old"), "2 1 1"), signed=True),
     ),
     Case(
         "chain-incomplete",

@@ -16,6 +16,7 @@ from fakes.finding_cases import (
     UNKNOWN,
     Case,
     automatic,
+    behind_srv,
     failing,
     failing_at_one,
     holding,
@@ -37,6 +38,9 @@ from fakes.reports import (
     stale,
     tlsa_state,
 )
+
+TWO = [shaken(V4, chain()), shaken(V6, chain(label="old"))]
+BOTH_KINDS = [shaken(V4, one) for one in (chain(), chain(rsa=True))]
 
 RECORDS = (
     Case(
@@ -70,6 +74,34 @@ RECORDS = (
         "^the 3 1 2 record .*aside the 3 1 1 record.*Postfix and Exim do not deliver here, mox and Exchange do$",
         lambda: holding(record(chain()), stale("3 1 2")),
         lambda: holding(stale(), record(chain(), "3 1 2")),
+    ),
+    Case(
+        "mismatch",
+        "warning",
+        "pins another key.*; without signed SRV records clients do not ask for them, and go on all the same$",
+        lambda: behind_srv(stale()),
+        lambda: behind_srv(stale(), signed=True),
+    ),
+    Case(
+        "mismatch-at-address",
+        "warning",
+        "go on all the same; 192.0.2.25 presents what the records pin",
+        lambda: behind_srv(record(chain()), handshakes=TWO),
+        lambda: behind_srv(record(chain()), handshakes=TWO, signed=True),
+    ),
+    Case(
+        "mismatch-of-algorithm",
+        "warning",
+        "does not match the RSA certificate.*go on all the same$",
+        lambda: behind_srv(record(chain()), handshakes=BOTH_KINDS),
+        lambda: behind_srv(record(chain()), handshakes=BOTH_KINDS, signed=True),
+    ),
+    Case(
+        "stale-stronger-record",
+        "warning",
+        "only the stronger counts; without signed SRV records",
+        lambda: behind_srv(record(chain()), stale("3 1 2")),
+        lambda: behind_srv(record(chain()), stale("3 1 2"), signed=True),
     ),
     Case(
         "stale-record",

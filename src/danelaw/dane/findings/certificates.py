@@ -21,12 +21,13 @@ from danelaw.dane.findings.seen import (
     leaf_out_of_date,
     listed,
     reached,
+    refusing,
     shown,
     with_chain,
     with_outcome,
 )
 from danelaw.dane.matching import name_matches
-from danelaw.model import Attempt, Chain, EndpointReport, Finding, Report, Sender
+from danelaw.model import Attempt, Chain, EndpointReport, Finding, Report, Sender, Severity
 from danelaw.names import is_address
 
 _UNDATED = 1
@@ -89,13 +90,17 @@ def _dates(
     else:
         text = f"the CA certificate {pki.subject_text(late[0])} that it presents is out of date"
     refused = decides or "exchange" in _refusing_all_the_same(attempts)
-    text = and_so(text, attempts) if refused else f"{text}; {_tolerated(endpoint, attempts, 'it')}"
+    severity: Severity = "warning"
+    if refused:
+        text, severity = refusing(text, attempts)
+    else:
+        text = f"{text}; {_tolerated(endpoint, attempts, 'it')}"
     yield finding(
         "certificate-not-yet-valid" if leaf_is_late and early else "certificate-expired",
         at_addresses(endpoint, attempts),
         text,
         _remedy(early=leaf_is_late and early, above=not leaf_is_late),
-        "error" if refused else "warning",
+        severity,
     )
 
 
@@ -140,8 +145,8 @@ def _names(
     remedy = f"Have it issued for {endpoint.tlsa.base or endpoint.host} too, over the same key."
     subject = at_addresses(endpoint, attempts)
     if decides:
-        text = f"the certificate is for {has}, and not for {listed(wanted, 'or')}"
-        yield finding("name-mismatch", subject, and_so(text, attempts), remedy)
+        text, severity = refusing(f"the certificate is for {has}, and not for {listed(wanted, 'or')}", attempts)
+        yield finding("name-mismatch", subject, text, remedy, severity)
     elif refused:
         text = f"the certificate is for {has}, and not for {wanted[0]}, the one name that all senders take"
         yield finding("name-mismatch", subject, and_so(text, attempts), remedy)
@@ -170,16 +175,18 @@ def _chain(endpoint: EndpointReport, chain: Chain, attempts: list[Attempt], *, d
         shows = (
             f"{above} certificates above its own" if above > 1 else "one above its own" if above else "its own alone"
         )
+        text, severity = refusing(
+            f"the CA certificate that {specs} pins is not among those that it presents ({shows}): it is left out "
+            "of the chain, or the CA now issues by another",
+            attempts,
+        )
         yield finding(
             "ta-not-presented",
             at_addresses(endpoint, attempts),
-            and_so(
-                f"the CA certificate that {specs} pins is not among those that it presents ({shows}): it is left out "
-                "of the chain, or the CA now issues by another",
-                attempts,
-            ),
+            text,
             "Let the service send the whole chain up to the pinned CA, or publish the record of the CA that it does "
             f"send (`danelaw tlsa --record '2 1 1' {endpoint.name}`). `3 1 1` needs no chain.",
+            severity,
         )
     if incomplete:
         yield finding(
@@ -188,7 +195,7 @@ def _chain(endpoint: EndpointReport, chain: Chain, attempts: list[Attempt], *, d
             f"it does not send the certificate of its issuer, {_issuer(chain.leaf_der)}"
             + (", which the records need" if decides else f"; {_tolerated(endpoint, attempts, 'such a chain')}"),
             "Give the service the file with the whole chain (certbot: fullchain.pem, not cert.pem).",
-            "error" if decides else "warning",
+            "error" if decides and with_outcome(attempts, "deferred") else "warning",
         )
 
 

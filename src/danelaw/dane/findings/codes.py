@@ -16,6 +16,7 @@ class Code(NamedTuple):
 
 
 _E: tuple[Severity, ...] = ("error",)
+_EW: tuple[Severity, ...] = ("error", "warning")
 _W: tuple[Severity, ...] = ("warning",)
 _N: tuple[Severity, ...] = ("note",)
 _G: tuple[Severity, ...] = ("good",)
@@ -67,10 +68,10 @@ _TABLE = (
     Code("wildcard-tlsa", _W, "RFC 4592 section 3.3.1", "the TLSA records come from a wildcard"),
     Code("wildcard-host", _N, "RFC 4592 section 2.2.2", "the host's address comes from a wildcard"),
     # the records against what is presented
-    Code("mismatch", _E, "RFC 7672 section 2.2", "no TLSA record matches"),
-    Code("mismatch-at-address", _E, "RFC 7672 section 2.2", "no TLSA record matches at some addresses"),
-    Code("mismatch-of-algorithm", _E, "RFC 7671 section 8.4", "no TLSA record matches one kind of certificate"),
-    Code("stale-stronger-record", _E, "RFC 7671 section 9", "a stale stronger digest sets aside the one that matches"),
+    Code("mismatch", _EW, "RFC 7672 section 2.2", "no TLSA record matches"),
+    Code("mismatch-at-address", _EW, "RFC 7672 section 2.2", "no TLSA record matches at some addresses"),
+    Code("mismatch-of-algorithm", _EW, "RFC 7671 section 8.4", "no TLSA record matches one kind of certificate"),
+    Code("stale-stronger-record", _EW, "RFC 7671 section 9", "a stale stronger digest sets aside the one that matches"),
     Code("stale-record", _W, "RFC 7671 section 8", "records of a combination that matches nothing"),
     Code("next-key-published", _G, "RFC 7671 section 8.1", "a further key's record stands beside the one that matches"),
     Code("all-unusable", ("error", "warning"), "RFC 7672 section 2.2", "no TLSA record can be used"),
@@ -109,7 +110,7 @@ _TABLE = (
     Code("certificate-not-yet-valid", ("error", "warning"), "RFC 7671 section 5.1", "a certificate is not valid yet"),
     Code("certificate-expires-soon", _W, "RFC 7671 section 5.1", "the certificate is about to expire"),
     Code("name-mismatch", ("error", "warning"), "RFC 7672 section 3.2.2", "the certificate is for other names"),
-    Code("ta-not-presented", _E, "RFC 7671 section 5.2.2", "the pinned CA certificate is not presented"),
+    Code("ta-not-presented", _EW, "RFC 7671 section 5.2.2", "the pinned CA certificate is not presented"),
     Code("chain-incomplete", ("error", "warning"), "RFC 8446 section 4.4.2", "the issuer's certificate is not sent"),
     # MTA-STS and TLSRPT
     Code("mta-sts-missing", _N, "RFC 8461 section 3.1", "no MTA-STS"),

@@ -6,12 +6,12 @@ from danelaw.dane.findings.codes import finding
 from danelaw.dane.findings.records import EMPTY_DIGESTS
 from danelaw.dane.findings.seen import (
     accepted,
-    and_so,
     at_addresses,
     kind_name,
     leaf_out_of_date,
     listed,
     reached,
+    refusing,
     shown,
     wants_roots,
     with_chain,
@@ -83,18 +83,19 @@ def _mismatch(endpoint: EndpointReport, failing: list[Attempt], matching: list[A
     none = "its only TLSA record does not match" if number == 1 else f"none of its {number} TLSA records matches"
     if one_kind:
         kinds = listed(kind_name(each) or "other" for each in one_kind)
+        text, severity = refusing(
+            f"{none} the {kinds} certificate{_reasons(one_kind)}, and another kind's certificate matches", one_kind
+        )
         yield finding(
             "mismatch-of-algorithm",
             at_addresses(endpoint, one_kind),
-            and_so(
-                f"{none} the {kinds} certificate{_reasons(one_kind)}, and another kind's certificate matches",
-                one_kind,
-            ),
+            text,
             f"Publish a record for that key too{_wanted(endpoint, one_kind)}, or switch its certificate off. danelaw "
             "keeps the records of both kinds together.",
+            severity,
         )
     if whole:
-        text = and_so(f"{none} what it presents{_reasons(whole)}", whole)
+        text, severity = refusing(f"{none} what it presents{_reasons(whole)}", whole)
         elsewhere = listed(each.address for each in matching)
         yield finding(
             "mismatch-at-address" if elsewhere else "mismatch",
@@ -106,6 +107,7 @@ def _mismatch(endpoint: EndpointReport, failing: list[Attempt], matching: list[A
             else "Put back the certificate that the records are for, or publish records for what is live"
             f"{_wanted(endpoint, whole)}; it counts everywhere once the old ones' TTL has passed. `danelaw apply` "
             "publishes before it deploys.",
+            severity,
         )
 
 
@@ -138,16 +140,18 @@ def _stronger(endpoint: EndpointReport, attempts: list[Attempt]) -> Finding:
     stale = [each.record for attempt in attempts for each in attempt.records if each.counts and not each.matches]
     same = [record for record in stale if any(record.spec[:2] == one.spec[:2] for one in aside)]
     stale_specs, aside_specs = listed(_specs(same)), listed(_specs(aside))
+    text, severity = refusing(
+        f"the {stale_specs} record pins something else, and sets aside the {aside_specs} record that matches, "
+        "since of two digests only the stronger counts",
+        attempts,
+    )
     return finding(
         "stale-stronger-record",
         at_addresses(endpoint, attempts),
-        and_so(
-            f"the {stale_specs} record pins something else, and sets aside the {aside_specs} record that matches, "
-            "since of two digests only the stronger counts",
-            attempts,
-        ),
+        text,
         f"Remove the stale {stale_specs} record, or publish the one of the key in use; keep {stale_specs} for every "
         "key or for none. danelaw changes both in one update.",
+        severity,
     )
 
 

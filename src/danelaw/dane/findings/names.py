@@ -4,7 +4,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from danelaw.dane.findings.codes import finding
-from danelaw.dane.findings.seen import all_lookups, because, beside, counted, listed, minute, protects, shown, visitors
+from danelaw.dane.findings.seen import (
+    all_lookups,
+    because,
+    beside,
+    counted,
+    is_mail,
+    listed,
+    minute,
+    protects,
+    shown,
+    visitors,
+)
 from danelaw.model import EndpointReport, Finding, LookedUp, Report, Severity
 
 SOON = timedelta(days=2)
@@ -66,6 +77,9 @@ def _insecure(report: Report, endpoint: EndpointReport) -> Finding:
     )
 
 
+_GOING_ON = frozenset({"opportunistic", "encrypted", "authenticated"})
+
+
 def tlsa_lookups(report: Report) -> Iterator[Finding]:
     """Say of each host how the look-up of its TLSA records went."""
     for endpoint in report.endpoints:
@@ -73,7 +87,8 @@ def tlsa_lookups(report: Report) -> Iterator[Finding]:
         if state.kind == "error":
             if state.found is not None and state.found.ours:
                 continue
-            yield _failed(endpoint, state.found, "error")
+            # RFC 7673 section 3.1: behind unsigned SRV records clients do not ask either.
+            yield _failed(endpoint, state.found, "note" if endpoint.outcomes.get("client") in _GOING_ON else "error")
         elif state.kind == "not-asked" and state.owner:
             # Below insecure addresses nobody asks, so a name server's silence harms nobody (RFC 7672 section 2.2.2).
             found = beside(report, state.owner.removesuffix("."), "TLSA")
@@ -98,7 +113,8 @@ def _failed(endpoint: EndpointReport, found: LookedUp | None, severity: Severity
     reason = because(found.why if found is not None and found.why else endpoint.tlsa.why)
     owner = found.lookup.name if found is not None else endpoint.tlsa.owner.removesuffix(".")
     what = f"{found.lookup.rrtype if found is not None else 'TLSA'} at {owner}"  # or the CNAME that leads to the host
-    below = "; nobody asks below unsigned addresses, so this refuses no mail yet" if severity == "note" else ""
+    behind = "below unsigned addresses" if is_mail(endpoint) else "below unsigned addresses or SRV records"
+    below = f"; nobody asks {behind}, so this refuses nobody yet" if severity == "note" else ""
     result = below or f", so {visitors(endpoint)} take the host for unreachable and do not go on"
     if found is not None and found.security == "bogus":
         text = f"the look-up of {what} is bogus{result}{reason}"

@@ -15,6 +15,7 @@ from danelaw.model import (
     Outcome,
     Report,
     Sender,
+    Severity,
 )
 
 SENDERS: dict[Sender, str] = {
@@ -128,6 +129,16 @@ def and_so(text: str, attempts: Sequence[Attempt]) -> str:
     """Return a sentence with what senders do behind it, where some do not deliver."""
     result = effect(attempts)
     return f"{text}: {result}" if result else text
+
+
+def refusing(text: str, attempts: Sequence[Attempt]) -> tuple[str, Severity]:
+    """Return a sentence on what the records refuse, with what follows from it behind it, and how grave that is.
+
+    RFC 7673 section 3.1: without signed SRV records clients go on without DANE, so that nobody is refused.
+    """
+    if with_outcome(attempts, "deferred"):
+        return and_so(text, attempts), "error"
+    return f"{text}; without signed SRV records clients do not ask for them, and go on all the same", "warning"
 
 
 # --- attempts --------------------------------------------------------------------------------------------------------
