@@ -60,12 +60,12 @@ def shred(keys: Path, live: Path, key: KeyFact) -> None:
     """
     path, kept = keys / f"{key.spki_sha256}.pem", archived(keys, key.spki_sha256)
     tombstone = _tombstone(keys, key.spki_sha256)
+    files.make_folder(kept.parent, 0o700)
     if not (path.exists() or kept.exists() or tombstone.exists()):
         raise _gone(keys, path, key.spki_sha256)
     copies = list(_copies(live, key))
     for copy in copies:
         _refuse_live(copy, key)
-    files.make_folder(kept.parent, 0o700)
     if not tombstone.exists():
         files.put_file(tombstone, b"")
     _forget_markers(keys, path.name)
