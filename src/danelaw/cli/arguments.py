@@ -45,7 +45,21 @@ def parser() -> argparse.ArgumentParser:
         choices=["unspecified", "keyCompromise", "superseded", "cessationOfOperation"],
         help="RFC 5280 section 5.3.1; default: unspecified",
     )
-    revoke.add_argument("--yes", action="store_true", help="also one that is live; its renewal is due at once then")
+    revoke.add_argument("--yes", action="store_true", help="at once, also one that is live: nothing replaces it first")
+    revoke.add_argument("--wait", action="store_true", help="stay until one that is live is replaced and revoked")
+
+    rollover = commands.add_parser("rollover", help="replace a certificate's key by the next one, without an outage")
+    rollover.add_argument("name", metavar="NAME", help="a certificate's name in the config")
+    rollover.add_argument(
+        "--emergency", action="store_true", help="nothing settles: the old key's records go as soon as nothing uses it"
+    )
+    rollover.add_argument(
+        "--accept-outage",
+        action="store_true",
+        help="with --emergency: do not wait for senders' caches; what that costs is said first",
+    )
+    rollover.add_argument("--cancel", action="store_true", help="take a rollover back that is not done yet")
+    rollover.add_argument("--wait", action="store_true", help="stay until all is done")
 
     timer = commands.add_parser(
         "timer", help="print or install what runs apply every hour: systemd units or a cron line"

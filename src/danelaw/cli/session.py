@@ -7,13 +7,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from danelaw.cli.files import read_file
-from danelaw.cli.terminal import unwritten, write_line
+from danelaw.cli.terminal import Countdown, unwritten, write_line
 from danelaw.errors import ConfigError, DanelawError, InputError, LeaseHeld, Stopped
-from danelaw.run.rings import Around, Event, nothing
+from danelaw.run.rings import Around, Event, Rings, nothing
 
 if TYPE_CHECKING:
     from danelaw.config import Config  # start-up: `tlsa` of files reads no config
@@ -160,6 +160,12 @@ def listener(arguments: argparse.Namespace, told: set[str] | None = None) -> Cal
     return listen
 
 
+def watched(arguments: argparse.Namespace, rings: Rings) -> Rings:
+    """Return rings that show a countdown while ``--wait`` waits, where somebody looks on."""
+    out: TextIO = sys.stderr if arguments.json else sys.stdout
+    return rings if arguments.quiet or not out.isatty() else replace(rings, countdown=Countdown(out))
+
+
 def _plan(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import is_to_do, plan_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
@@ -210,7 +216,7 @@ def _apply(arguments: argparse.Namespace, around: Around) -> int:
     with opened(config, listener(arguments, told), around=around) as world:
         kept_not = asked.keep()
         warn(arguments, [*world.warnings, *([kept_not] if kept_not else [])])
-        outcome = apply(config.desired, world.rings, options)
+        outcome = apply(config.desired, watched(arguments, world.rings), options)
         if not arguments.names:
             keep_agenda(config, world.rings, world.store, outcome)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
@@ -248,27 +254,16 @@ def _status(arguments: argparse.Namespace, around: Around) -> int:
     return 0
 
 
-def _revoke(arguments: argparse.Namespace, around: Around) -> int:
-    from danelaw.pki import parse_chain  # noqa: PLC0415 (start-up)
-    from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
-    from danelaw.run.revoke import revoke_now  # noqa: PLC0415 (start-up)
+def _rollover(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.rollover import rollover  # noqa: PLC0415 (start-up)
 
-    if (arguments.name is None) == (arguments.cert is None):
-        raise InputError("revoke takes the NAME of a certificate, or --cert FILE")
-    chain = parse_chain(read_file(arguments.cert)) if arguments.cert else None
-    config = configured(arguments)
-    with opened(config, listener(arguments), around=around) as world:
-        done = revoke_now(config.desired, world.rings, arguments.name, chain, arguments.reason, yes=arguments.yes)
-    value = {
-        "schema": 1,
-        "certificate": done.certificate,
-        "leaf_sha256": done.chain.leaf_sha256,
-        "reason": arguments.reason,
-        "was_live": done.live,
-    }
-    after = ["It is live: its renewal is due at once; run danelaw apply."] if done.live else []
-    show(arguments, value, lambda found: [f"Revoked {found['leaf_sha256'][:16]}… of {found['certificate']}.", *after])
-    return 0
+    return rollover(arguments, around)
+
+
+def _revoke(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.rollover import revoke  # noqa: PLC0415 (start-up)
+
+    return revoke(arguments, around)
 
 
 def _tlsa(arguments: argparse.Namespace, around: Around) -> int:
@@ -356,6 +351,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "recover": _recover,
     "status": _status,
     "revoke": _revoke,
+    "rollover": _rollover,
     "timer": _timer,
     "tlsa": _tlsa,
     "match": _match,

@@ -5,6 +5,7 @@ import shutil
 import sys
 import textwrap
 from contextlib import suppress
+from datetime import timedelta
 from typing import TextIO
 
 COLOURS = {
@@ -29,6 +30,31 @@ def write_line(out: TextIO, line: str) -> None:
     if out.isatty():
         line = _coloured(_wrapped(line, shutil.get_terminal_size().columns))
     out.write(f"{line}\n")
+
+
+class Countdown:
+    """One line that is written anew each second, on a terminal; nothing elsewhere, where a line was said already."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._shown = False
+
+    def __call__(self, left: timedelta | None, why: str) -> None:
+        """Show how long a wait still lasts; None: take the line away. A terminal that has gone ends no run."""
+        if not self._out.isatty() or (left is None and not self._shown):
+            return
+        text = "" if left is None else f"      {_clock(left)}  {why}"[: max(shutil.get_terminal_size().columns - 1, 10)]
+        with suppress(OSError):
+            self._out.write(f"\r{text}\x1b[K")
+            self._out.flush()
+        self._shown = left is not None
+
+
+def _clock(left: timedelta) -> str:
+    """Return a span as days and H:MM:SS, rounded up: 0:00:00 is the end."""
+    seconds = max(-(-left // timedelta(seconds=1)), 0)
+    days, rest = divmod(seconds, 86400)
+    return (f"{days} d " if days else "") + f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
 def _wrapped(line: str, columns: int) -> str:

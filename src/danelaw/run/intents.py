@@ -33,7 +33,7 @@ def ask_rollover(
     *,
     emergency: bool = False,
     accept_outage: bool = False,
-    by: str = "rollover",
+    by: str = "danelaw rollover",
 ) -> Intent:
     """Ask that a certificate's key be replaced by its next one; return the request as it is stored.
 
@@ -148,7 +148,7 @@ def _why_nothing(facts: Facts, spec: CertificateSpec, rows: Sequence[Intent], no
     return f"no rollover of {spec.name} is in course, so there is nothing to cancel"
 
 
-def ask_revocation(rings: Rings, row: ChainFact, reason: str, *, by: str = "revoke") -> tuple[Intent, ...]:
+def ask_revocation(rings: Rings, row: ChainFact, reason: str, *, by: str = "danelaw revoke") -> tuple[Intent, ...]:
     """Ask that a certificate which is live be replaced and then revoked; return the requests as they are stored.
 
     keyCompromise marks the key at once, and an emergency rollover follows from that; any other reason asks for a

@@ -41,7 +41,7 @@ def notes_json(said: Iterable[Note]) -> list[Json]:
 
 
 def entry_json(entry: Entry) -> Json:
-    """Return one line of a plan."""
+    """Return one line of a plan; ``cached`` are the RRsets that senders may hold then, by owner name."""
     what = entry.what
     if isinstance(what, Wait):
         body = wait_json(what)
@@ -49,7 +49,8 @@ def entry_json(entry: Entry) -> Json:
         body = hold_json(what)
     else:
         body = step_json(what)
-    return {"at": instant(entry.at), "now": entry.now, **body}
+    cached = {owner: [[str(record) for record in rdatas] for rdatas in rrsets] for owner, rrsets in entry.cached}
+    return {"at": instant(entry.at), "now": entry.now, **body, "cached": cached}
 
 
 def outcome_json(outcome: Outcome, said: Iterable[Note]) -> Json:

@@ -13,6 +13,7 @@ from danelaw.lifecycle.rollout import Rollout, rollout
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
 from danelaw.lifecycle.steps import step
 from danelaw.model import CertificateSpec, Desired, Endpoint, Facts, Hold, Rest, Step, Wait
+from danelaw.run.key_states import keys_json, phase, rollover_json
 from danelaw.run.notes import Note
 from danelaw.run.recover import is_owed, open_effects
 from danelaw.run.report import Json, hold_json, instant, notes_json, step_json, wait_json
@@ -51,10 +52,12 @@ def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: dat
     endpoints = dict.fromkeys(claim.endpoint for claim in spec.claims)
     for deployment in spec.deployments:
         endpoints |= dict.fromkeys(deployment.endpoints)
+    works = [rollout(facts, desired, spec, each, now) for each in spec.deployments]
     return {
         "name": spec.name,
         "names": list(spec.names),
         "key": {"spki_sha256": key.spki_sha256, "algorithm": key.algorithm, "origin": key.origin} if key else None,
+        "keys": keys_json(desired, facts, spec, now),
         "certificate": None
         if row is None
         else {
@@ -64,8 +67,9 @@ def _certificate(desired: Desired, facts: Facts, spec: CertificateSpec, now: dat
             "days_left": (row.chain.not_after - now).days,
         },
         "next_renewal": instant(renewal_at(row.chain)) if row and not open_intent(facts, spec.name) else None,
-        "phase": "steady" if row else "no certificate yet",
-        "deployments": [_deployment(rollout(facts, spec, d, now)) for d in spec.deployments],
+        "phase": phase(desired, facts, spec, now) if row else "no certificate yet",
+        "rollover": rollover_json(desired, facts, spec, now),
+        "deployments": [_deployment(work) for work in works],
         "endpoints": [_endpoint(desired, facts, endpoint, now) for endpoint in endpoints],
     }
 
@@ -91,8 +95,8 @@ def _deployment(work: Rollout) -> Json:
 def _endpoint(desired: Desired, facts: Facts, endpoint: Endpoint, now: datetime) -> Json:
     state = owner_state(facts, endpoint.owner)
     claims = claims_at(desired, endpoint.owner)
-    wanted = wanted_records(facts, claims)
-    foreign = foreign_records(facts, desired, endpoint.owner, state.validated) if state and claims else []
+    wanted = wanted_records(facts, desired, endpoint.owner, now)
+    foreign = foreign_records(facts, desired, endpoint.owner, state.validated, now) if state and claims else []
     return {
         "endpoint": str(endpoint),
         "owner": endpoint.owner,
