@@ -31,17 +31,24 @@ FILE_SYSTEM_EVENTS = frozenset(
 
 
 class StandingClock:
-    """A `model.Clock` that moves only when it is told to."""
+    """A `model.Clock` that moves only when it is told to. ``error`` is how far the wall clock is ahead of time."""
 
     def __init__(self, now: datetime = NOW, boot_id: str = "boot-1") -> None:
         self.instant = now
         self.boot_id = boot_id
+        self.booted_at = now - timedelta(hours=1)
+        self.error = timedelta(0)
 
     def now(self) -> datetime:
         return self.instant
 
     def boot(self) -> tuple[str, float]:
-        return self.boot_id, 1.0
+        return self.boot_id, (self.instant - self.error - self.booted_at).total_seconds()
+
+    def step(self, by: timedelta) -> None:
+        """Set the wall clock forward or back."""
+        self.instant += by
+        self.error += by
 
     def sleep_until(self, at: datetime) -> None:
         self.instant = max(self.instant, at)

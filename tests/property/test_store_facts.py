@@ -9,12 +9,17 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from danelaw.lifecycle.clock import levelled
 from danelaw.model import (
     FACT_KEYS,
+    ClockSeen,
+    ClockStepped,
     Endpoint,
     Fact,
     Facts,
     Generation,
+    Intent,
+    KeyFact,
     OnDisk,
     OwnerFact,
     OwnRecord,
@@ -72,9 +77,51 @@ facts = st.one_of(
         first_at=instants,
         last_at=instants,
     ),
+    st.builds(
+        KeyFact,
+        spki_sha256=few,
+        certificate=few,
+        spki_der=st.binary(max_size=3),
+        algorithm=st.sampled_from(["rsa", "ecdsa"]),
+        host=few,
+        path=few,
+        origin=st.sampled_from(["adopted", "made", "elsewhere"]),
+        made_at=instants,
+        compromised_at=maybe,
+        destroyed_at=maybe,
+        current_since=maybe,
+        archived_at=maybe,
+    ),
+    st.builds(
+        Intent,
+        certificate=few,
+        kind=st.sampled_from(["renew", "rollover", "revoke", "adopt"]),
+        by=texts,
+        asked_at=instants,
+        closed_at=maybe,
+        options=st.lists(st.sampled_from(["emergency", "accept-outage", "yes"]), unique=True).map(tuple),
+        leaf_sha256=st.sampled_from(["", "ab"]),
+        reason=st.none() | st.integers(0, 10),
+    ),
+    st.builds(ClockSeen, few, few, st.floats(0, 1e12), instants),
+    st.builds(ClockStepped, instants, few, st.floats(-1e12, 1e12)),
 )
-AGE = {RRsetSeen: "first_at", OwnRecord: "added_at", Silent: "first_at", Generation: "staged_at", OnDisk: "at"}
+AGE = {
+    RRsetSeen: "first_at",
+    OwnRecord: "added_at",
+    Silent: "first_at",
+    Generation: "staged_at",
+    OnDisk: "at",
+    KeyFact: "made_at",
+    Intent: "asked_at",
+    ClockSeen: "at",
+    ClockStepped: "at",
+}
 FIELD = {
+    KeyFact: "keys",
+    Intent: "intents",
+    ClockSeen: "clocks",
+    ClockStepped: "clock_steps",
     RRsetSeen: "rrsets",
     OwnRecord: "own_records",
     Silent: "silent",
@@ -113,3 +160,17 @@ def test_two_connections_and_a_later_one_see_the_same(batches: list[tuple[bool, 
                 assert_holds(two.snapshot(), done)
         with closing(SqliteStore(path, StandingClock(), "h")) as later:
             assert_holds(later.snapshot(), done)
+
+
+@given(batch=st.lists(facts, max_size=8), at=instants)
+@settings(max_examples=60, deadline=None)
+def test_a_levelled_store_holds_the_levelled_facts(batch: list[Fact], at: datetime) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "facts.sqlite")
+        with closing(SqliteStore(path, StandingClock(), "h")) as store:
+            store.record(batch)
+            before = store.snapshot()
+            assert (store.level(at) == 0) is (levelled(before, at) is before)
+            assert store.snapshot() == levelled(before, at)
+        with closing(SqliteStore(path, StandingClock(), "h")) as later:
+            assert later.snapshot() == levelled(before, at)

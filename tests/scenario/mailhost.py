@@ -36,7 +36,8 @@ class Ahead:
         return self.clock.now() + self.by
 
     def boot(self) -> tuple[str, float]:
-        return self.clock.boot()
+        boot_id, seconds = self.clock.boot()
+        return boot_id, seconds + self.by.total_seconds()
 
     def sleep_until(self, at: datetime) -> None:
         left = at - self.now()

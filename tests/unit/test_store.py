@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from danelaw.errors import LeaseHeld, RetryLater, StateCorrupt
+from danelaw.lifecycle.clock import instants, levelled
 from danelaw.model import (
     FACT_KEYS,
     ChainFact,
@@ -43,8 +44,8 @@ from danelaw.model import (
 )
 from danelaw.store import SqliteStore
 from danelaw.store.agenda import FileStat, nothing_due, same, stat_file, store_path, sure_stat
+from danelaw.store.columns import micros
 from danelaw.store.schema import MIGRATIONS, migrate
-from danelaw.store.tables import micros
 from local_state import NOW, StandingClock, chain_of, in_child
 
 OWNER = "_25._tcp.mail.example.test."
@@ -273,6 +274,83 @@ def test_an_effect_that_is_not_open_cannot_end_and_its_facts_are_not_stored(stor
             store.end(number, "failed", "", LATER, [seen("a", NOW)])
     assert store.snapshot().rrsets == ()
     assert store.snapshot().effects[0].outcome == "done"
+
+
+# ------------------------------------------------------------------------------------------------------ levelled facts
+
+
+def everything(path: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table as it is in the file."""
+    with closing(sqlite3.connect(path)) as raw:
+        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {name: sorted(raw.execute(f'SELECT * FROM "{name}"'), key=repr) for name in names}  # noqa: S608
+
+
+def test_nothing_is_levelled_where_nothing_lies_ahead(store: SqliteStore, path: str) -> None:
+    store.record(every_fact())
+    before = everything(path)
+    assert store.level(LATER) == 0
+    assert everything(path) == before
+
+
+def test_what_lies_ahead_is_levelled_in_every_table(store: SqliteStore, path: str) -> None:
+    store.record(every_fact())
+    effect = store.begin("publish", OWNER, "{}", NOW)
+    store.end(effect, "failed", "no", LATER, retry_at=LATER + timedelta(hours=2))
+    expected, at = levelled(store.snapshot(), NOW), NOW
+    assert store.level(at) == 2
+    for facts in (store.snapshot(), reopened(path)):
+        assert facts == expected
+        assert all(each < NOW for fact in all_of(facts) for each in instants(fact))
+    assert store.snapshot().effects[0].retry_at == NOW + timedelta(hours=2) - timedelta(microseconds=1)
+    assert store.level(at) == 0
+
+
+def test_levelled_rows_may_take_each_others_keys(store: SqliteStore, path: str) -> None:
+    us = timedelta(microseconds=1)
+    rows = [seen("a", NOW + n * us) for n in (5, -3, -1, 0, -2)]
+    steps = [ClockStepped(NOW + n * us, "boot-1", float(n)) for n in (5, -3, -1, 0, -2)]
+    store.record([*rows, *steps])
+    assert store.level(NOW) == 5
+    assert reopened(path).rrsets == tuple(seen("a", NOW - n * us) for n in (5, 4, 3, 2, 1))
+    assert [(row.at - NOW) // us for row in reopened(path).clock_steps] == [-5, -4, -3, -2, -1]
+    assert [row.seconds for row in reopened(path).clock_steps] == [-3, -2, -1, 0, 5]
+
+
+def test_equal_instants_keep_the_order_of_writing(store: SqliteStore, path: str) -> None:
+    store.record([seen("b", LATER), seen("a", LATER)])
+    store.level(NOW)
+    for facts in (store.snapshot(), reopened(path)):
+        assert [row.server for row in facts.rrsets] == ["b", "a"]
+
+
+def test_a_store_that_was_just_opened_is_levelled_too(store: SqliteStore, path: str, clock: StandingClock) -> None:
+    store.record([seen("a", LATER)])
+    with closing(SqliteStore(path, clock, "h")) as other:
+        assert other.level(NOW) == 1
+        assert store.snapshot() == other.snapshot()
+    assert store.level(NOW) == 0
+
+
+def test_what_another_process_stored_since_is_not_ahead(store: SqliteStore, path: str, clock: StandingClock) -> None:
+    """Its clock was read later than ours, that is all."""
+    store.snapshot()
+    with closing(SqliteStore(path, clock, "h")) as other:
+        other.record([seen("a", NOW + timedelta(milliseconds=3))])
+    assert store.level(NOW) == 0
+    assert store.snapshot().rrsets[0].first_at > NOW
+
+
+def test_a_store_is_levelled_whole_or_not_at_all(store: SqliteStore, path: str) -> None:
+    store.record(every_fact())
+    before = everything(path)
+    store._db.execute("CREATE TEMP TRIGGER no BEFORE INSERT ON generation BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(StateCorrupt, match="no"):
+        store.level(NOW)
+    assert everything(path) == before
+    assert len(all_of(store.snapshot())) == len(every_fact())
+    store._db.execute("DROP TRIGGER no")
+    assert store.level(NOW) == 2
 
 
 # ------------------------------------------------------------------------------------------------------------- leases
@@ -609,6 +687,14 @@ def test_nothing_is_due(looked: Looked, store: SqliteStore) -> None:
     assert not looked.due(LATER - timedelta(microseconds=1))
     store.set_agenda("new", LATER + timedelta(days=1), LATER)
     assert nothing_due(looked.state_dir, [], never, LATER) == (LATER, LATER + timedelta(days=1))
+
+
+def test_a_next_look_that_only_a_clock_ahead_could_name_is_not_believed(looked: Looked, store: SqliteStore) -> None:
+    ahead = NOW + timedelta(days=1)
+    store.set_agenda(CONFIG_DIGEST, ahead + timedelta(microseconds=1), NOW)
+    assert looked.due(config=[])
+    store.set_agenda(CONFIG_DIGEST, ahead, NOW)
+    assert not looked.due(config=[])
 
 
 @pytest.mark.parametrize("now", [LATER, NOW - timedelta(seconds=1)], ids=["due", "clock set back"])

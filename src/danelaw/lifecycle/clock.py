@@ -89,8 +89,9 @@ def moved(row: _Row, moves: Mapping[datetime, datetime]) -> _Row:
     }
     if not changes:
         return row
-    if isinstance(row, Effect) and row.ended_at in moves and row.retry_at and row.retry_at > row.ended_at:
-        changes["retry_at"] = moves[row.ended_at] + (row.retry_at - row.ended_at)
+    ended, retry = (row.ended_at, row.retry_at) if isinstance(row, Effect) else (None, None)
+    if ended and retry and ended in moves and ended < retry:
+        changes["retry_at"] = moves[ended] + (retry - ended)
     return replace(row, **changes)
 
 

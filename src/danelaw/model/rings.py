@@ -235,6 +235,13 @@ class Store(Protocol):
         """Store how an effect ended, with the facts that it made, in one transaction."""
         ...
 
+    def level(self, at: datetime) -> int:
+        """Move what was seen or done after ``at``, by a clock set back since, to just before; return how many instants.
+
+        In one transaction, order kept. What lies ahead is judged by the last snapshot.
+        """
+        ...
+
     def lease(self, component: str) -> AbstractContextManager[None]:
         """Hold a component's lease. Raises `LeaseHeld` where a living process has it."""
         ...

@@ -88,6 +88,7 @@ def opened(
             connect=connect,
             listener=listener,
             senders=real_senders(config, connect, clock),
+            host_id=host_id,
             visitor=HttpVisits(lambda host: dns.addresses(host)[0], connect, lambda text: rings.tell("progress", text)),
         )
         for name, ca in config.cas.items():

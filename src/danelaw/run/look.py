@@ -25,6 +25,7 @@ from danelaw.model import (
     TlsaRecord,
 )
 from danelaw.names import mapped
+from danelaw.run.clocks import compare
 from danelaw.run.ours import Ours, our_addresses
 from danelaw.run.rings import Rings
 
@@ -79,9 +80,10 @@ def look(desired: Desired, rings: Rings) -> Facts:
     ]
     results = [*rings.prober.probe(requests)]
     disk = [(d.id, rings.host.live(d)) for d in deployments_of(desired)]
-    at = rings.clock.now()
+    at, clocks = compare(rings)
+    facts = rings.store.snapshot()
     results.extend(_lost_from_sight(facts, places, at))
-    seen: list[Fact] = []
+    seen: list[Fact] = [*clocks]
     for owner_look in owner_looks:
         seen.extend(see_owner(facts, owner_look, at))
     seen.extend(Primary(owner, rdatas, ttl, at) for owner, (rdatas, ttl) in primaries.items())

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from danelaw.errors import DanelawError
+from danelaw.lifecycle.clock import levelled, moves
 from danelaw.lifecycle.components import components
 from danelaw.lifecycle.merge import merge
 from danelaw.lifecycle.records import current_key
@@ -45,6 +46,12 @@ class Forgetful:
     ) -> None:
         """Refuse: a plan has no effects."""
         raise NotImplementedError(f"a plan ended {effect} {outcome} {evidence} {at} {facts} {retry_at}")
+
+    def level(self, at: datetime) -> int:
+        """Level the facts in memory."""
+        found = moves(self._facts, at)
+        self._facts = levelled(self._facts, at)
+        return len(found)
 
     def lease(self, component: str) -> AbstractContextManager[None]:
         """Hold nothing: a plan disturbs nobody."""

@@ -71,6 +71,8 @@ class Rings:
     """None: nobody looks whether challenges reach this host."""
     senders: Senders | None = None
     """None: nobody looks as senders do."""
+    host_id: str = ""
+    """What this host is known by in the store, whose clocks are compared."""
 
     def tell(self, kind: str, text: str, step: Step | None = None) -> None:
         """Tell the listener what happens."""

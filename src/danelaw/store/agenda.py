@@ -15,6 +15,9 @@ STORE_FILE = "facts/facts.sqlite"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+LONGEST = timedelta(days=1)
+"""Proofs are no further apart (`run.runner.next_look`)."""
+
 FileStat = tuple[str, int, int, int, int]
 """A file as it stood: its path, mtime and ctime in ns, size, inode; `ABSENT` or `UNSURE`. A link is followed."""
 
@@ -111,7 +114,8 @@ def _nothing_due(
     if row is None:
         return None
     looked_at, look_at = instant(row[1]), instant(row[2])
-    if not looked_at <= now < look_at:  # a clock that was set back makes us look
+    # A clock that was set back makes us look, also by what it said of the next look when it was ahead.
+    if not looked_at <= now < look_at <= now + LONGEST:
         return None
     files = "SELECT path, mtime_ns, ctime_ns, size, inode FROM agenda_{} ORDER BY rowid"
     read: list[FileStat] = connection.execute(files.format("config")).fetchall()

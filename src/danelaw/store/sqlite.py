@@ -5,8 +5,6 @@ alone does not wait for the disk. What was read is kept in memory until somebody
 so that a look with nothing new costs microseconds.
 """
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,13 +14,16 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
+from danelaw.lifecycle.clock import instants, moved, moves
 from danelaw.model import Chain, ChainFact, Clock, Effect, EffectOutcome, Fact, Facts, Presented
 from danelaw.pki import pem
 from danelaw.pki.chain import chain_from_der, chain_pem
-from danelaw.store.agenda import FileStat, instant
+from danelaw.store.agenda import EPOCH, FileStat, instant
+from danelaw.store.columns import maybe_micros, micros, text
+from danelaw.store.opening import opening
 from danelaw.store.process import Holder, Processes
 from danelaw.store.schema import migrate
-from danelaw.store.tables import TABLES, Row, Table, chain_sha256, micros, text
+from danelaw.store.tables import TABLES, Row, Table, chain_sha256
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process's transaction; ours take milliseconds."""
@@ -60,7 +61,8 @@ class SqliteStore:
         self._facts = Facts()
         self._changed: set[str] = set()  # the fields of Facts that are to be built anew
         self._seen_version: int | None = None
-        with self._explained(), _opening(Path(path)) if path != ":memory:" else nullcontext():
+        self._latest = EPOCH  # no instant of the rows above is later
+        with self._explained(), opening(Path(path)) if path != ":memory:" else nullcontext():
             # check_same_thread stays on: a snapshot shared by two threads would be a race.
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
@@ -83,10 +85,7 @@ class SqliteStore:
             if version != self._seen_version:
                 self._load()
                 self._seen_version = version
-        if self._changed:
-            self._facts = replace(self._facts, **{name: self._oldest_first(name) for name in self._changed})
-            self._changed.clear()
-        return self._facts
+        return self._built()
 
     def record(self, facts: Sequence[Fact]) -> None:
         """Store facts durably, each replacing the row of its natural key, all or none."""
@@ -143,6 +142,22 @@ class SqliteStore:
             self._remember(self._write(finish))
             self._remember_effect(effect)
 
+    def level(self, at: datetime) -> int:
+        """Move what was seen or done after ``at`` to just before it, order kept; return how many instants were moved.
+
+        What lies after ``at`` is judged by the last snapshot: what another process has stored since may be later for
+        the reason alone that its clock was read later.
+        """
+        if self._seen_version is None:
+            self.snapshot()
+        if self._latest <= at:
+            return 0
+        with self._explained():
+            try:
+                return self._write(lambda: self._level(at))
+            finally:
+                self._seen_version = None  # read again what is there now
+
     @contextmanager
     def lease(self, component: str) -> Iterator[None]:
         """Hold a component's lease. Raises `LeaseHeld` where a living process has it; a dead one's is taken at once."""
@@ -184,6 +199,13 @@ class SqliteStore:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    def _built(self) -> Facts:
+        """Return the facts of the rows that are kept in memory."""
+        if self._changed:
+            self._facts = replace(self._facts, **{name: self._oldest_first(name) for name in self._changed})
+            self._changed.clear()
+        return self._facts
+
     def _oldest_first(self, name: str) -> tuple[Any, ...]:
         if name == "effects":
             return tuple(self._effects.values())
@@ -221,6 +243,24 @@ class SqliteStore:
             written.append((table, row[: table.key], table.read(row, self._chain)))
         return written
 
+    def _level(self, at: datetime) -> int:
+        """Level the rows, inside a transaction. A table is written anew: one row's new key may be another's old one."""
+        self._read_all()
+        found = moves(self._built(), at)
+        for table in TABLES.values():
+            rows = [*self._rows[table.fact].values()]
+            level = [moved(row, found) for row in rows]
+            if any(new is not old for new, old in zip(level, rows, strict=True)):
+                self._db.execute(f"DELETE FROM {table.name}")  # noqa: S608 -- names from there
+                self._upsert(level)
+        for effect in self._effects.values():
+            if (new := moved(effect, found)) is not effect:
+                self._db.execute(
+                    "UPDATE effect SET began_at = ?, ended_at = ?, retry_at = ? WHERE id = ?",
+                    (micros(new.began_at), maybe_micros(new.ended_at), maybe_micros(new.retry_at), new.id),
+                )
+        return len(found)
+
     def _write_chain(self, chain: Chain) -> None:
         digest = chain_sha256(chain)
         self._chains[digest] = chain  # what a digest stands for stays true if the transaction is rolled back
@@ -233,30 +273,39 @@ class SqliteStore:
         """Bring what is kept in memory up to date, after the commit."""
         for table, key, fact in written:
             self._rows[table.fact][key] = fact
+            self._latest = max([self._latest, *instants(fact)])
             self._changed.add(table.field)
 
     def _remember_effect(self, effect: int) -> None:
         self._effects.update(self._read_effects("WHERE id = ?", effect))
+        self._latest = max([self._latest, *instants(self._effects[effect])])
         self._changed.add("effects")
 
     def _load(self) -> None:
-        """Read everything, as of one instant. Raises `StateCorrupt` where a row says what no fact can."""
-        reading = "effect"
+        """Read everything, as of one instant."""
         self._db.execute("BEGIN")
+        try:
+            self._read_all()
+        finally:
+            self._db.execute("COMMIT")
+
+    def _read_all(self) -> None:
+        """Read everything, inside a transaction. Raises `StateCorrupt` where a row says what no fact can."""
+        reading = "effect"
         try:
             self._effects = self._read_effects("ORDER BY id")
             self._changed.add("effects")
             for table in TABLES.values():
                 reading = table.name
-                rows = self._db.execute(table.select)
-                self._rows[table.fact] = {row[: table.key]: table.read(row, self._chain) for row in rows}
+                found = self._db.execute(table.select)
+                self._rows[table.fact] = {row[: table.key]: table.read(row, self._chain) for row in found}
                 self._changed.add(table.field)
+            rows = [*self._effects.values(), *(fact for known in self._rows.values() for fact in known.values())]
+            self._latest = max((at for row in rows for at in instants(row)), default=EPOCH)
         except (ValueError, TypeError, AttributeError, OverflowError, InputError) as error:
             raise StateCorrupt(
                 f"{self._path}: a row of {reading} cannot be read ({error}); restore the file from a backup"
             ) from error
-        finally:
-            self._db.execute("COMMIT")
 
     def _read_effects(self, which: str, *values: int) -> dict[int, Effect]:
         rows = self._db.execute(
@@ -331,39 +380,3 @@ class SqliteStore:
             raise StateCorrupt(f"{self._path}: {error}; restore the file from a backup") from error
         except OSError as error:
             raise RetryLater(f"{error.filename or self._path}: {error.strerror}; nothing was stored") from error
-
-
-@contextmanager
-def _opening(path: Path) -> Iterator[None]:
-    """Make the store's folder and its file before SQLite does, and keep other processes out while it is opened.
-
-    Nobody else reads them, whatever the umask says. The lock is needed once: SQLite does not wait for another process
-    that turns a new file's journal into a WAL at the same instant.
-    """
-    missing = [folder for folder in path.parents if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o700 if folder == path.parent else 0o711)
-        _sync(folder.parent)
-    lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # SQLite gives its -wal and -shm files the mode of this one. A file that is there is not opened here: closing it
-        # again would drop the locks that another connection of this process has on it (sqlite.org/howtocorrupt.html).
-        if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            os.fsync(lock)
-        if path.stat().st_mode & 0o077 and path.is_file():
-            path.chmod(0o600)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's new entry survive a power cut; SQLite does it for its journals, not for its file."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

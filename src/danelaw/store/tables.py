@@ -6,9 +6,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -18,7 +18,6 @@ from danelaw.model import (
     ChainFact,
     ClockSeen,
     ClockStepped,
-    Endpoint,
     Fact,
     Generation,
     Intent,
@@ -32,17 +31,27 @@ from danelaw.model import (
     RRsetSeen,
     Server,
     Silent,
-    TlsaRecord,
     Unreachable,
 )
-from danelaw.store.agenda import EPOCH, instant
+from danelaw.store.agenda import instant
+from danelaw.store.columns import (
+    endpoint_columns,
+    files_json,
+    maybe_instant,
+    maybe_micros,
+    maybe_text,
+    micros,
+    read_endpoint,
+    read_files,
+    read_record,
+    read_records,
+    records_text,
+    text,
+)
 
-Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
 Chains: TypeAlias = Callable[[str], Chain]
 """Gives the chain of a ``chain_sha256``."""
-
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -83,60 +92,6 @@ def chain_sha256(chain: Chain) -> str:
     return hashlib.sha256(b"".join(chain.certificates_der)).hexdigest()
 
 
-def micros(at: datetime) -> int:
-    """Return an instant as whole microseconds since 1970, UTC."""
-    return (at - EPOCH) // MICROSECOND
-
-
-def _maybe_micros(at: datetime | None) -> int | None:
-    return None if at is None else micros(at)
-
-
-def _maybe_instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else instant(microseconds)
-
-
-def text(words: str) -> str:
-    """Return words that SQLite can keep: what came from outside may hold lone surrogates, which UTF-8 has not."""
-    return words if words.isascii() else words.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _maybe_text(words: str | None) -> str | None:
-    return None if words is None else text(words)
-
-
-def _records(rdatas: Sequence[TlsaRecord]) -> str:
-    return "\n".join(str(record) for record in rdatas)
-
-
-def _read_records(lines: str) -> tuple[TlsaRecord, ...]:
-    return tuple(_read_record(line) for line in lines.split("\n")) if lines else ()
-
-
-def _read_record(line: str) -> TlsaRecord:
-    usage, selector, matching_type, data = line.split(" ")
-    return TlsaRecord(int(usage), int(selector), int(matching_type), bytes.fromhex(data))
-
-
-def _files(files: Mapping[str, str]) -> str:
-    return json.dumps(dict(files), sort_keys=True)
-
-
-def _read_files(json_text: str) -> dict[str, str]:
-    files = json.loads(json_text)
-    if not isinstance(files, dict):
-        raise TypeError("files is not an object")
-    return {str(path): str(digest) for path, digest in files.items()}
-
-
-def _endpoint(endpoint: Endpoint) -> Row:
-    return (endpoint.host, endpoint.port, endpoint.protocol, endpoint.connect or "")
-
-
-def _read_endpoint(host: str, port: int, protocol: Any, connect: str) -> Endpoint:
-    return Endpoint(host, port, protocol, connect or None)
-
-
 KEY = Table(
     name='"key"',
     fact=KeyFact,
@@ -149,8 +104,8 @@ KEY = Table(
     age=attrgetter("made_at"),
     write=lambda k: (
         *(k.spki_sha256, k.certificate, k.spki_der, k.algorithm, k.host, k.path, k.origin),
-        *(micros(k.made_at), _maybe_micros(k.compromised_at), _maybe_micros(k.destroyed_at)),
-        *(_maybe_micros(k.current_since), _maybe_micros(k.archived_at)),
+        *(micros(k.made_at), maybe_micros(k.compromised_at), maybe_micros(k.destroyed_at)),
+        *(maybe_micros(k.current_since), maybe_micros(k.archived_at)),
     ),
     read=lambda row, _: KeyFact(
         spki_sha256=row[0],
@@ -161,10 +116,10 @@ KEY = Table(
         path=row[5],
         origin=row[6],
         made_at=instant(row[7]),
-        compromised_at=_maybe_instant(row[8]),
-        destroyed_at=_maybe_instant(row[9]),
-        current_since=_maybe_instant(row[10]),
-        archived_at=_maybe_instant(row[11]),
+        compromised_at=maybe_instant(row[8]),
+        destroyed_at=maybe_instant(row[9]),
+        current_since=maybe_instant(row[10]),
+        archived_at=maybe_instant(row[11]),
     ),
 )
 
@@ -177,14 +132,14 @@ CHAIN = Table(
     age=attrgetter("obtained_at"),
     write=lambda c: (
         *(c.chain.leaf_sha256, c.certificate, chain_sha256(c.chain), c.ca),
-        *(micros(c.obtained_at), _maybe_micros(c.revoked_at), c.reason),
+        *(micros(c.obtained_at), maybe_micros(c.revoked_at), c.reason),
     ),
     read=lambda row, chains: ChainFact(
         certificate=row[1],
         chain=chains(row[2]),
         ca=row[3],
         obtained_at=instant(row[4]),
-        revoked_at=_maybe_instant(row[5]),
+        revoked_at=maybe_instant(row[5]),
         reason=row[6],
     ),
 )
@@ -198,7 +153,7 @@ ORDER = Table(
     age=attrgetter("opened_at"),
     write=lambda o: (
         *(o.url, o.certificate, o.ca, o.spki_sha256, o.csr_der),
-        *(micros(o.opened_at), _maybe_micros(o.closed_at), _maybe_text(o.problem)),
+        *(micros(o.opened_at), maybe_micros(o.closed_at), maybe_text(o.problem)),
     ),
     read=lambda row, _: OrderFact(
         url=row[0],
@@ -207,7 +162,7 @@ ORDER = Table(
         spki_sha256=row[3],
         csr_der=row[4],
         opened_at=instant(row[5]),
-        closed_at=_maybe_instant(row[6]),
+        closed_at=maybe_instant(row[6]),
         problem=row[7],
     ),
 )
@@ -220,7 +175,7 @@ INTENT = Table(
     key=3,
     age=attrgetter("asked_at"),
     write=lambda i: (
-        *(i.certificate, i.kind, micros(i.asked_at), text(i.by), _maybe_micros(i.closed_at)),
+        *(i.certificate, i.kind, micros(i.asked_at), text(i.by), maybe_micros(i.closed_at)),
         *("\n".join(i.options), i.leaf_sha256, i.reason),
     ),
     read=lambda row, _: Intent(
@@ -228,7 +183,7 @@ INTENT = Table(
         kind=row[1],
         by=row[3],
         asked_at=instant(row[2]),
-        closed_at=_maybe_instant(row[4]),
+        closed_at=maybe_instant(row[4]),
         options=tuple(row[5].split("\n")) if row[5] else (),
         leaf_sha256=row[6],
         reason=row[7],
@@ -246,18 +201,18 @@ RRSET = Table(
     key=3,
     age=attrgetter("first_at"),
     write=lambda r: (
-        *(r.owner, r.server, micros(r.first_at), micros(r.last_at), r.rcode, _records(r.rdatas)),
-        *(r.ttl, r.original_ttl, r.cname_ttl, _maybe_micros(r.rrsig_expires)),
+        *(r.owner, r.server, micros(r.first_at), micros(r.last_at), r.rcode, records_text(r.rdatas)),
+        *(r.ttl, r.original_ttl, r.cname_ttl, maybe_micros(r.rrsig_expires)),
     ),
     read=lambda row, _: RRsetSeen(
         owner=row[0],
         server=row[1],
         rcode=row[4],
-        rdatas=_read_records(row[5]),
+        rdatas=read_records(row[5]),
         ttl=row[6],
         original_ttl=row[7],
         cname_ttl=row[8],
-        rrsig_expires=_maybe_instant(row[9]),
+        rrsig_expires=maybe_instant(row[9]),
         first_at=instant(row[2]),
         last_at=instant(row[3]),
     ),
@@ -301,8 +256,8 @@ OWNER = Table(
     age=attrgetter("first_at"),
     write=lambda o: (
         *(o.owner, micros(o.first_at), micros(o.last_at), o.zone, o.target, o.security, text(o.why)),
-        *(_records(o.validated), int(o.wildcard), int(o.host_wildcard)),
-        *(json.dumps(o.left_out), _maybe_text(o.problem)),
+        *(records_text(o.validated), int(o.wildcard), int(o.host_wildcard)),
+        *(json.dumps(o.left_out), maybe_text(o.problem)),
     ),
     read=lambda row, _: OwnerFact(
         owner=row[0],
@@ -310,7 +265,7 @@ OWNER = Table(
         target=row[4],
         security=row[5],
         why=row[6],
-        validated=_read_records(row[7]),
+        validated=read_records(row[7]),
         wildcard=bool(row[8]),
         host_wildcard=bool(row[9]),
         left_out=tuple(json.loads(row[10])),
@@ -327,8 +282,8 @@ PRIMARY = Table(
     columns=("owner", "rdatas", "ttl", "at"),
     key=1,
     age=attrgetter("at"),
-    write=lambda p: (p.owner, _records(p.rdatas), p.ttl, micros(p.at)),
-    read=lambda row, _: Primary(owner=row[0], rdatas=_read_records(row[1]), ttl=row[2], at=instant(row[3])),
+    write=lambda p: (p.owner, records_text(p.rdatas), p.ttl, micros(p.at)),
+    read=lambda row, _: Primary(owner=row[0], rdatas=read_records(row[1]), ttl=row[2], at=instant(row[3])),
 )
 
 OWN_RECORD = Table(
@@ -338,13 +293,13 @@ OWN_RECORD = Table(
     columns=("owner", "record", "added_at", "publisher", "withdrawn_at"),
     key=3,
     age=attrgetter("added_at"),
-    write=lambda r: (r.owner, str(r.record), micros(r.added_at), r.publisher, _maybe_micros(r.withdrawn_at)),
+    write=lambda r: (r.owner, str(r.record), micros(r.added_at), r.publisher, maybe_micros(r.withdrawn_at)),
     read=lambda row, _: OwnRecord(
         owner=row[0],
-        record=_read_record(row[1]),
+        record=read_record(row[1]),
         publisher=row[3],
         added_at=instant(row[2]),
-        withdrawn_at=_maybe_instant(row[4]),
+        withdrawn_at=maybe_instant(row[4]),
     ),
 )
 
@@ -359,11 +314,11 @@ PRESENTED = Table(
     key=7,
     age=attrgetter("first_at"),
     write=lambda p: (
-        *_endpoint(p.endpoint),
+        *endpoint_columns(p.endpoint),
         *(p.address, chain_sha256(p.chain), micros(p.first_at), micros(p.last_at), int(p.mine)),
     ),
     read=lambda row, chains: Presented(
-        endpoint=_read_endpoint(*row[:4]),
+        endpoint=read_endpoint(*row[:4]),
         address=row[4],
         mine=bool(row[8]),
         chain=chains(row[5]),
@@ -380,11 +335,11 @@ SILENT = Table(
     key=6,
     age=attrgetter("first_at"),
     write=lambda s: (
-        *_endpoint(s.endpoint),
+        *endpoint_columns(s.endpoint),
         *(s.address, micros(s.first_at), micros(s.last_at), int(s.mine), text(s.problem)),
     ),
     read=lambda row, _: Silent(
-        endpoint=_read_endpoint(*row[:4]),
+        endpoint=read_endpoint(*row[:4]),
         address=row[4],
         mine=bool(row[7]),
         problem=row[8],
@@ -404,21 +359,21 @@ GENERATION = Table(
     key=3,
     age=attrgetter("staged_at"),
     write=lambda g: (
-        *(g.host, g.deployment, g.n, g.leaf_sha256, _files(g.files), micros(g.staged_at)),
-        *(_maybe_micros(g.active_at), _maybe_micros(g.reloaded_at)),
-        *(_maybe_micros(g.proven_at), _maybe_micros(g.failed_at), g.tries, text(g.shape)),
+        *(g.host, g.deployment, g.n, g.leaf_sha256, files_json(g.files), micros(g.staged_at)),
+        *(maybe_micros(g.active_at), maybe_micros(g.reloaded_at)),
+        *(maybe_micros(g.proven_at), maybe_micros(g.failed_at), g.tries, text(g.shape)),
     ),
     read=lambda row, _: Generation(
         host=row[0],
         deployment=row[1],
         n=row[2],
         leaf_sha256=row[3],
-        files=_read_files(row[4]),
+        files=read_files(row[4]),
         staged_at=instant(row[5]),
-        active_at=_maybe_instant(row[6]),
-        reloaded_at=_maybe_instant(row[7]),
-        proven_at=_maybe_instant(row[8]),
-        failed_at=_maybe_instant(row[9]),
+        active_at=maybe_instant(row[6]),
+        reloaded_at=maybe_instant(row[7]),
+        proven_at=maybe_instant(row[8]),
+        failed_at=maybe_instant(row[9]),
         tries=row[10],
         shape=row[11],
     ),
@@ -431,8 +386,8 @@ ON_DISK = Table(
     columns=("deployment", "files", "at"),
     key=1,
     age=attrgetter("at"),
-    write=lambda o: (o.deployment, _files(o.files), micros(o.at)),
-    read=lambda row, _: OnDisk(deployment=row[0], files=_read_files(row[1]), at=instant(row[2])),
+    write=lambda o: (o.deployment, files_json(o.files), micros(o.at)),
+    read=lambda row, _: OnDisk(deployment=row[0], files=read_files(row[1]), at=instant(row[2])),
 )
 
 CLOCK = Table(
