@@ -23,7 +23,7 @@ FINDINGS = (
 
 
 def good() -> Report:
-    """Two hosts, both as they ought to be, and nothing but remarks."""
+    """Two hosts, both as they ought to be, and nothing but notes."""
     beside = (reports.STS_RECORD, reports.TLSRPT_RECORD)
     return replace(reports.report(policy=reports.policy(), beside=beside), findings=FINDINGS[2:])
 

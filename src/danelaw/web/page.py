@@ -96,11 +96,16 @@ def _environment() -> jinja2.Environment:
 
 
 def _counts(findings: Iterable[Finding]) -> str:
-    """Return how many findings of each kind there are, in words: ``2 errors, 1 warning``."""
-    kinds = [each.severity for each in findings]
+    """Return how many findings of each kind there are, in words: ``2 errors, 1 warning, 3 notes``.
+
+    What is good is a note too, as on the terminal.
+    """
+    kinds = ["note" if each.severity == "good" else each.severity for each in findings]
     named = (("error", "errors"), ("warning", "warnings"), ("note", "notes"))
     said = [f"{kinds.count(one)} {one if kinds.count(one) == 1 else more}" for one, more in named if one in kinds]
-    return ", ".join(said) or "no errors, no warnings"
+    if not {"error", "warning"} & set(kinds):
+        said.insert(0, "no errors, no warnings")
+    return ", ".join(said)
 
 
 def _instant(at: datetime | None) -> str:

@@ -1,12 +1,14 @@
 """The page of a report: what it says first, and that nothing of a stranger's becomes markup."""
 
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from danelaw.model import Finding, Report, Target
+from danelaw.cli.check_tree import console, show
+from danelaw.model import Finding, Report, Severity, Target
 from danelaw.web.page import page, sentence, style, style_source
 from danelaw.web.pen import COLOURS
 from danelaw.web.words import cells, headline, short, shown, worst
@@ -102,15 +104,38 @@ def test_the_page_says_what_is_wrong_first() -> None:
         text.index("<h1>No sender that obeys DANE delivers to example.org.</h1>"),
         text.index("matches none of the 2 TLSA records"),
         text.index("The TTL of 60 s is short"),
-        text.index("<summary>2 remarks"),
+        text.index("<summary>2 notes: what is good"),
         text.index("The record of the next key"),
         text.index('<h2 id="senders">'),
         text.index('<h2 id="picture">'),
         text.index('<h2 id="details">'),
     ]
     assert order == sorted(order)
-    assert "1 error, 1 warning, 1 note" in text
+    assert "1 error, 1 warning, 2 notes" in text
     assert 'href="https://www.rfc-editor.org/rfc/rfc7672#section-2.2.2"' in text
+
+
+@pytest.mark.parametrize(
+    ("severities", "counts", "notes"),
+    [
+        ((), "no errors, no warnings", 0),
+        (("good",), "no errors, no warnings, 1 note", 1),
+        (("good", "note", "good"), "no errors, no warnings, 3 notes", 3),
+        (("error", "good", "error"), "2 errors, 1 note", 1),
+        (("warning",), "1 warning", 0),
+    ],
+)
+def test_the_page_and_the_terminal_count_the_same_notes(
+    severities: tuple[Severity, ...], counts: str, notes: int
+) -> None:
+    found = [Finding("c", severity, f"s{n}", "t", "", "") for n, severity in enumerate(severities)]
+    report = replace(web_pages.good(), findings=tuple(found))
+    text, terminal = page(report), io.StringIO()
+    show(report, console(terminal))
+    assert f"<p>{counts} · checked" in text
+    several = f"{notes} note{'' if notes == 1 else 's'}"
+    assert (f"<summary>{several}: what is good" in text) is bool(notes)
+    assert (f"{several.replace(' ', ' further ')}: add -v" in terminal.getvalue()) is bool(notes)
 
 
 def test_warnings_stand_behind_errors_whatever_their_order() -> None:
