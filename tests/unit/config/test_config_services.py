@@ -308,6 +308,24 @@ def test_a_mail_service_is_proven_where_its_ports_are_claimed_and_no_other_name_
     assert {endpoint.host for endpoint in deployment.watched} == {"mail.example.org", "www.example.org"}
 
 
+def test_no_service_here_proves_what_is_presented_elsewhere(tmp_path: Path) -> None:
+    """It is still watched: should its name lead here after all, its records count."""
+    relay = '\n[[certificate."example.org".tlsa]]\nhosts = ["www.example.org"]\nports = [25, 465]'
+    elsewhere = one(tmp_path, site('services = ["postfix"]', tlsa=f"{MAIL_CLAIM}\n{relay}\nexternal = true"))
+    assert proven(elsewhere) == ["mail.example.org:25 smtp", "mail.example.org:465 smtps", "mail.example.org:587 smtp"]
+    assert "www.example.org:25 smtp" in watched(elsewhere)
+    here = one(tmp_path, site('services = ["postfix"]', tlsa=f"{MAIL_CLAIM}\n{relay}"))
+    assert "www.example.org:25 smtp" in proven(here)
+
+
+def test_a_web_service_does_not_prove_a_name_that_is_elsewhere(tmp_path: Path) -> None:
+    claim = 'hosts = ["www.example.org"]\nports = [443]'
+    assert "www.example.org:443 https" in proven(one(tmp_path, site('services = ["apache2"]', tlsa=claim)))
+    elsewhere = one(tmp_path, site('services = ["apache2"]', tlsa=f"{claim}\nexternal = true"))
+    assert "www.example.org:443 https" not in proven(elsewhere)
+    assert proven(elsewhere)
+
+
 def test_else_where_anything_is_claimed(tmp_path: Path) -> None:
     text = site('services = ["dovecot"]', 'services = ["apache2"]', tlsa='hosts = ["www.example.org"]\nports = [443]')
     (spec,) = loaded(tmp_path, text)[0].desired.certificates

@@ -57,6 +57,20 @@ def test_a_config_that_is_gone_after_it_was_read_is_looked_at(run: Run) -> None:
     assert run.due
 
 
+def test_a_file_that_the_config_refers_to_is_watched(run: Run, tmp_path: Path) -> None:
+    """A key, a CSR, the public half of a spare key, a CA's intermediates: another content may want another step.
+
+    It is one that comes, since the time of one that changes is the real clock's, which is not this world's.
+    """
+    run.config = replace(run.config, references=(str(tmp_path / "intermediates.pem"),))
+    keep_agenda(run.config, run.world.rings, run.world.store, run.outcome)
+    state, paths, now = run.config.state_dir, run.config.files, run.world.clock.now()
+    (tmp_path / "aside.pem").write_text("a CA certificate\n")
+    assert nothing_due(state, paths, lambda: digest(str(run.path)), now) is not None
+    (tmp_path / "intermediates.pem").write_text("a CA certificate\n")
+    assert nothing_due(state, paths, lambda: digest(str(run.path)), now) is None
+
+
 def test_what_failed_is_due_at_once(run: Run) -> None:
     run.outcome = replace(run.outcome, failed=(f"{NAME}: no",))
     assert run.due
