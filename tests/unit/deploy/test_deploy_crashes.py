@@ -93,12 +93,6 @@ def test_taking_a_key(tmp_path: Path, adopt: bool) -> None:  # noqa: FBT001 -- t
         source.write_bytes(Path(made.path).read_bytes())
     keys_before: list[set[str]] = []
 
-    def whole_keys(world: World) -> set[str]:
-        """Return the keys that stand under a name of their own: none of them may get lost."""
-        folder = world.folder / "state" / "keys"
-        paths = [path for path in folder.glob("*.pem") if not path.is_symlink()] if folder.exists() else []
-        return {path.read_text() for path in paths}
-
     def check(world: World) -> None:
         before = whole_keys(world)
         assert all(pki.load_source(text.encode()).kind == "private key" for text in before), "half a key"
@@ -113,6 +107,134 @@ def test_taking_a_key(tmp_path: Path, adopt: bool) -> None:  # noqa: FBT001 -- t
     assert calls > 8
     assert set() in keys_before
     assert any(keys_before)
+
+
+@pytest.mark.parametrize("spent", [0, 1], ids=["the first next key", "after one that is known"])
+def test_taking_a_next_key(tmp_path: Path, spent: int) -> None:
+    known: list[KeyFact] = []
+    unheard: list[int] = []
+
+    def prepare(world: World) -> None:
+        known[:] = [world.host.take_key(SPEC)]
+        for _ in range(spent):
+            known.append(world.host.take_next_key(SPEC, known))
+
+    def work(world: World) -> None:
+        world.host.take_next_key(SPEC, known)
+
+    def check(world: World) -> None:
+        before = whole_keys(world)
+        assert all(pki.load_source(text.encode()).kind == "private key" for text in before), "half a key"
+        unheard.append(len(before) - len(known))
+        key = world.host.take_next_key(SPEC, known)
+        assert key not in known
+        assert world.host.take_next_key(SPEC, known) == key
+        assert whole_keys(world) == {Path(row.path).read_text() for row in (*known, key)}
+        assert before <= whole_keys(world), "a key was lost, and another one made"
+        assert world.host.take_key(SPEC) == known[0]
+        no_leftovers(world)
+
+    assert at_every_call(tmp_path, prepare, work, check) > 8
+    assert set(unheard) == {0, 1}
+
+
+def test_taking_a_next_key_of_another_type_after_a_killed_run(tmp_path: Path) -> None:
+    """Killed at one call, and once more at each call of the run after it, from each state that the first one leaves."""
+    spec, states = replace(SPEC, key_type="p384"), set()
+    for first in range(1, LIMIT):
+        folder = tmp_path / str(first)
+        if not killed_at(first, partial(World(folder).host.take_next_key, SPEC, [])):
+            break
+        found = [path.name for path in (folder / "state" / "keys").glob("*")]
+        names = frozenset(name if name.startswith(("next-", ".")) else "a key" for name in found)
+        if names in states:
+            continue
+        states.add(names)
+        for second in range(1, LIMIT):
+            world = World(folder / str(second))
+            if (folder / "state").exists():
+                shutil.copytree(folder / "state", world.folder / "state", symlinks=True)
+            again = partial(world.host.take_next_key, spec, [])
+            was_killed = killed_at(second, again)
+            key = again()
+            assert again() == key
+            assert len(key.spki_der) == 120, "another curve than the one asked for"
+            world.assert_no_key_is_open()
+            no_leftovers(world)
+            if not was_killed:
+                break
+    assert len(states) > 3
+
+
+def whole_keys(world: World) -> set[str]:
+    """Return the keys that stand under a name of their own: none of them may get lost."""
+    folder = world.folder / "state" / "keys"
+    paths = [path for path in folder.glob("*.pem") if not path.is_symlink()] if folder.exists() else []
+    return {path.read_text() for path in paths}
+
+
+def rolled(world: World, files: int) -> tuple[KeyFact, KeyFact]:
+    """Bring a machine to where generation 2 is live, over the next key; return the first key and the next."""
+    deployment = world.deployment(files)
+    write_leaf_key(world.etc / "all.pem")  # so generation 0 holds the key too
+    first = world.host.take_key(world.spec)
+    coming = world.host.take_next_key(SPEC, [first])
+    for n, key in ((1, first), (2, coming)):
+        world.host.activate(deployment, world.host.stage(deployment, n, chain_of(f"{n}.test", key.spki_der), key))
+    return first, coming
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["as it was", "adopted again"])
+def test_archiving_a_key(tmp_path: Path, earlier: bool) -> None:  # noqa: FBT001 -- the parameter of the cases
+    keys: list[KeyFact] = []
+
+    def prepare(world: World) -> None:
+        keys[:] = rolled(world, 1)
+        if earlier:
+            world.host.put_away(keys[0], "archive")
+            world.host.take_key(world.spec)
+
+    def check(world: World) -> None:
+        assert world.host.sign(keys[0]).spki_der == keys[0].spki_der, "the key was lost on the way"
+        kept = world.host.put_away(keys[0], "archive")
+        assert (Path(kept.path).parent.name, Path(keys[0].path).exists()) == ("archive", False)
+        assert world.host.sign(kept).spki_der == keys[0].spki_der
+        no_leftovers(world)
+
+    assert at_every_call(tmp_path, prepare, lambda world: world.host.put_away(keys[0], "archive"), check) > 3
+
+
+def test_destroying_a_key(tmp_path: Path) -> None:
+    files = 3
+    keys: list[KeyFact] = []
+    live: dict[str, bytes] = {}
+    left: list[int] = []
+
+    def prepare(world: World) -> None:
+        keys[:] = rolled(world, files)
+        live.clear()
+        live.update(world.contents(world.deployment(files)))
+
+    def copies(world: World) -> list[Path]:
+        secret = (world.folder / "live.key").read_bytes()
+        paths = [path for path in (world.folder / "state").rglob("*") if path.is_file() and not path.is_symlink()]
+        return [path for path in paths if secret in path.read_bytes()]
+
+    def check(world: World) -> None:
+        left.append(len(copies(world)))
+        deployment = world.deployment(files)
+        assert world.contents(deployment) == live, "what services read was touched"
+        for _ in range(2):
+            assert world.host.put_away(keys[0], "shred").destroyed_at is not None
+            assert copies(world) == []
+        assert world.host.live(deployment) == world.host.generation(deployment, 2).files
+        assert world.host.sign(keys[1]).spki_der == keys[1].spki_der
+        chain = chain_of("3.test", keys[1].spki_der)
+        world.host.activate(deployment, world.host.stage(deployment, 3, chain, keys[1]))
+        no_leftovers(world)
+
+    assert at_every_call(tmp_path, prepare, lambda world: world.host.put_away(keys[0], "shred"), check) > 10
+    assert set(left) == {4, 3, 2, 1, 0}  # its own file, one of generation 0, two of generation 1
 
 
 # --------------------------------------------------------------------------------------------------------- deployments
