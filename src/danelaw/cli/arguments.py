@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     apply.add_argument("--wait", action="store_true", help="stay until all is done")
     apply.add_argument("--force-renewal", action="store_true", help="renew regardless of age")
     apply.add_argument("--retry-now", action="store_true", help="ignore a back-off")
-    apply.add_argument("--staging", action="store_true", help="not yet supported")
+    apply.add_argument("--staging", action="store_true", help=argparse.SUPPRESS)  # not yet supported
 
     commands.add_parser("recover", help="only what an interrupted run owes")
 

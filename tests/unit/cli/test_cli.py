@@ -134,6 +134,14 @@ def test_a_config_without_a_certificate_is_no_success(tmp_path: Path) -> None:
     assert danelaw("--config", str(config), "status").returncode == 0
 
 
+def test_help_names_no_option_that_is_not_yet_supported() -> None:
+    done = danelaw("apply", "--help")
+    assert done.returncode == 0
+    assert b"--retry-now" in done.stdout
+    assert b"staging" not in done.stdout
+    assert b"not yet supported" not in done.stdout
+
+
 def test_a_plan_for_a_name_that_is_not_there_is_bad_usage(tmp_path: Path) -> None:
     config = tmp_path / "danelaw.toml"
     config.write_text(
