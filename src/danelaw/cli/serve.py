@@ -74,6 +74,7 @@ def _views(arguments: argparse.Namespace) -> Views:
 def _managed(path: str) -> Callable[[], Json]:
     """Return what reads the state of what is managed, and nothing else. Raises `ConfigError` for a faulty config."""
     from danelaw.config import load  # noqa: PLC0415 (start-up)
+    from danelaw.run.clocks import known_now  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened, survey  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
     from danelaw.run.status import status  # noqa: PLC0415 (start-up)
@@ -81,7 +82,7 @@ def _managed(path: str) -> Callable[[], Json]:
     def read() -> Json:
         config = load(path, survey(path, prefers_last=True))
         with opened(config, changes=False) as world:
-            facts = world.store.snapshot()
+            facts = known_now(world.rings)
             said = notes(config.desired, facts, world.rings.host)
             return status(config.desired, facts, world.rings.clock.now(), said)
 

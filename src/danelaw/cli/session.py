@@ -239,6 +239,7 @@ def _recover(arguments: argparse.Namespace, around: Around) -> int:
 
 def _status(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import status_lines  # noqa: PLC0415 (start-up)
+    from danelaw.run.clocks import known_now  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
@@ -247,7 +248,7 @@ def _status(arguments: argparse.Namespace, around: Around) -> int:
     config = configured(arguments)
     desired = chosen(config.desired, arguments.names)
     with opened(config, changes=False, around=around) as world:
-        facts = world.store.snapshot()
+        facts = known_now(world.rings)
         said = notes(config.desired, facts, world.rings.host)
         value = status(desired, facts, world.rings.clock.now(), said)
     show(arguments, value, status_lines)

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from danelaw.lifecycle.clock import stepped
+from danelaw.lifecycle.clock import levelled, stepped
+from danelaw.lifecycle.merge import merge
 from danelaw.model import ClockSeen, ClockStepped, Fact, Facts
 from danelaw.run.rings import Rings
 
@@ -19,16 +20,19 @@ def compare(rings: Rings) -> tuple[datetime, list[Fact]]:
     store is levelled (`Store.level`), however small the step: what is seen from now on is newer.
     """
     facts = rings.store.snapshot()
-    # In this order: an honest clock says an instant after all that are in the snapshot.
-    boot, now = rings.clock.boot(), rings.clock.now()
+    now, clocks = _as_they_stand(facts, rings)
     rings.store.level(now)
-    seen = last_seen(facts, rings.host_id)
-    clocks: list[Fact] = [ClockSeen(rings.host_id, *boot, now)]
-    step = stepped(seen, now, boot) if seen else None
-    if step is not None:
-        rings.tell("progress", _said(step, same_boot=seen is not None and seen.boot_id == step.boot_id))
-        clocks.append(step)
+    for step in clocks:
+        if isinstance(step, ClockStepped):
+            rings.tell("progress", _said(step, last_seen(facts, rings.host_id)))
     return now, clocks
+
+
+def known_now(rings: Rings) -> Facts:
+    """Return all facts as the next look will take them, by how the clocks stand; nothing is stored and nothing told."""
+    facts = rings.store.snapshot()
+    now, clocks = _as_they_stand(facts, rings)
+    return merge(levelled(facts, now), [each for each in clocks if isinstance(each, ClockStepped)])
 
 
 def last_seen(facts: Facts, host: str) -> ClockSeen | None:
@@ -43,10 +47,19 @@ def decided_at(facts: Facts, rings: Rings) -> datetime:
     return seen.at if seen else rings.clock.now()
 
 
-def _said(step: ClockStepped, *, same_boot: bool) -> str:
+def _as_they_stand(facts: Facts, rings: Rings) -> tuple[datetime, list[Fact]]:
+    # Read after the facts: an honest clock says an instant after all that are among them.
+    boot, now = rings.clock.boot(), rings.clock.now()
+    seen = last_seen(facts, rings.host_id)
+    step = stepped(seen, now, boot) if seen else None
+    stand = ClockSeen(rings.host_id, *boot, now)
+    return now, [stand] if step is None else [stand, step]
+
+
+def _said(step: ClockStepped, seen: ClockSeen | None) -> str:
     span = timedelta(seconds=round(abs(step.seconds)))
     if step.seconds < 0:
         return f"the clock was set back by {span}: waits count from now"
-    if same_boot:
+    if seen is None or seen.boot_id == step.boot_id:
         return f"the clock was set forward by {span}: waits count from now"
     return f"the machine was started anew, and nothing tells whether {span} passed before: waits count from now"

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from danelaw import dane
+from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.clock import instants
-from danelaw.model import Activate, ClockSeen, ClockStepped, Facts, Intent, RecordSpec, Step
-from danelaw.run.clocks import keep_clocks
+from danelaw.model import Activate, ClockSeen, ClockStepped, Facts, Intent, RecordSpec, Rest, Step
+from danelaw.run.clocks import keep_clocks, known_now
 from danelaw.run.look import look
 from danelaw.run.plan import plan
 from danelaw.run.runner import Options, apply, run_recover
@@ -209,6 +210,22 @@ def test_a_plan_sees_it_too_and_stores_nothing() -> None:
         first = next(entry.at for entry in entries if isinstance(entry.what, Activate))
         assert world.clock.instant + W - MINUTE < first < world.clock.instant + W + MINUTE
     assert world.store.snapshot() == before
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY])
+def test_what_is_known_now_counts_from_the_step_and_is_not_stored(by: timedelta) -> None:
+    world = Waiting()
+    world.clock.instant += W - MINUTE
+    before = world.store.snapshot()
+    assert known_now(world.rings) == before
+    world.clock.step(by)
+    world.told.clear()
+    facts = known_now(world.rings)
+    assert [round(row.seconds) for row in facts.clock_steps] == [by.total_seconds()]
+    assert latest(facts) == facts.clock_steps[0].at <= world.clock.instant
+    assert world.store.snapshot() == before
+    assert world.told == []
+    assert isinstance(next_step(world.desired, facts, world.clock.instant), Rest)
 
 
 def test_clocks_are_compared_with_this_hosts_own() -> None:
