@@ -68,8 +68,14 @@ class Rollout:
 
     @property
     def previous(self) -> Generation | None:
-        """Return the generation that was active before the active one."""
-        return self.earlier[0] if self.earlier else None
+        """Return the generation to go back to: the last one before the active one that has not failed itself."""
+        return next((row for row in self.earlier if not _has_failed(row)), None)
+
+
+def _has_failed(generation: Generation) -> bool:
+    """Tell whether a generation's reload or proof failed since it was last proven: going back to it mends nothing."""
+    failed, proven = generation.failed_at, generation.proven_at
+    return failed is not None and (proven is None or proven < failed)
 
 
 def rollout(

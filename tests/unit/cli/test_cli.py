@@ -98,7 +98,7 @@ def test_an_unknown_command_is_bad_usage() -> None:
 
 
 def test_plan_lines_say_when_what_and_why() -> None:
-    step = {"at": "2026-01-01T00:00:00Z", "now": True, "step": "publish", "does": "publish at X", "why": "add Y"}
+    step = {"now": True, "step": "publish", "does": "publish at X", "why": "add Y", "cached": {}}
     wait = {"at": "2026-01-01T00:00:00Z", "now": False, "wait": "cached", "subject": "X", "why": "Z", "until": "U"}
     hold = {"at": "2026-01-01T00:00:00Z", "now": True, "hold": "h", "subject": "X", "why": "Z", "remedy": "R"}
     lines = list(plan_lines({"plan": [step, wait, hold], "notes": []}))
@@ -228,8 +228,10 @@ def test_status_lines_of_a_certificate_without_anything() -> None:
                 "name": "n",
                 "names": ["a", "b"],
                 "key": None,
+                "keys": [],
                 "certificate": None,
                 "next_renewal": None,
+                "rollover": {"phase": "steady", "why": None, "next": None, "scheduled_at": None},
                 "deployments": [],
                 "endpoints": [],
             }
