@@ -141,7 +141,10 @@ def revoke(case: Case) -> Answers:
             row = next((row for row in case.facts.chains if row.chain.leaf_sha256 == intent.leaf_sha256), None)
             if row is None or row.revoked_at is not None:
                 continue
-            if "yes" not in intent.options and is_in_use(case, spec, row.chain):
+            revoked = [row]
+            if intent.reason == COMPROMISED:  # signed by its key, that revokes every certificate over it
+                revoked = [each for each in case.facts.chains if each.chain.spki_sha256 == row.chain.spki_sha256]
+            if "yes" not in intent.options and any(is_in_use(case, spec, each.chain) for each in revoked):
                 yield from _hold_up(spec, intent)
                 continue
             step = Revoke(spec.name, intent.leaf_sha256, intent.reason or 0, f"asked for by {intent.by}")
@@ -219,9 +222,15 @@ def _is_done_with(case: Case, key: KeyFact) -> bool:
 
 
 def _is_pinned(case: Case, key: KeyFact, chains: list[ChainFact]) -> bool:
-    """Tell whether a record of ours still stands that a chain over the key is needed for."""
-    owners = {row.owner for row in case.facts.own_records if not row.withdrawn_at}
-    return any(_is_of(record, key, chains) for owner in owners for record in own_records(case.facts, owner))
+    """Tell whether a record of ours that a chain over the key is needed for was still there when it was read last.
+
+    One that is withdrawn by an update whose answer was lost stays ours, and is of no use to anybody.
+    """
+    return any(
+        _is_of(record, key, chains)
+        for row in case.facts.primaries
+        for record in own_records(case.facts, row.owner).intersection(row.rdatas)
+    )
 
 
 def _is_of(record: TlsaRecord, key: KeyFact, chains: list[ChainFact]) -> bool:
