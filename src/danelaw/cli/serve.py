@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from danelaw.cli.files import config_if_any
 from danelaw.config.views import Views, load_views
@@ -18,8 +18,7 @@ from danelaw.names import BadName, canonical_address, dialled, format_host_port,
 
 if TYPE_CHECKING:
     from danelaw.check.outside import Outside
-
-Json = dict[str, Any]
+    from danelaw.web.timeline.pages import Managed
 
 DEFAULT_LISTEN = "127.0.0.1:8053"
 
@@ -71,20 +70,20 @@ def _views(arguments: argparse.Namespace) -> Views:
     return Views(ResolverSpec(), {}, {}, ServeSpec()) if path is None else load_views(path)
 
 
-def _managed(path: str) -> Callable[[], Json]:
+def _managed(path: str) -> "Callable[[], Managed]":
     """Return what reads the state of what is managed, and nothing else. Raises `ConfigError` for a faulty config."""
     from danelaw.config import load  # noqa: PLC0415 (start-up)
     from danelaw.run.clocks import known_now  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened, survey  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
-    from danelaw.run.status import status  # noqa: PLC0415 (start-up)
+    from danelaw.web.timeline.pages import managed  # noqa: PLC0415 (start-up)
 
-    def read() -> Json:
+    def read() -> Managed:
         config = load(path, survey(path, prefers_last=True))
         with opened(config, changes=False) as world:
             facts = known_now(world.rings)
             said = notes(config.desired, facts, world.rings.host)
-            return status(config.desired, facts, world.rings.clock.now(), said)
+            return managed(config.desired, facts, said, world.rings.clock.now())
 
     read()
     return read
@@ -112,7 +111,7 @@ async def _serve(
     arguments: argparse.Namespace,
     places: list[tuple[str, int]],
     views: Views,
-    managed: Callable[[], Json] | None,
+    managed: "Callable[[], Managed] | None",
 ) -> None:
     from danelaw.check.roots import system_roots  # noqa: PLC0415 (start-up)
     from danelaw.dane.sender import Wishes  # noqa: PLC0415 (start-up)

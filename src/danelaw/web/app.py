@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from math import ceil
-from typing import Any
 from urllib.parse import parse_qs
 from zlib import decompress
 
@@ -34,8 +33,7 @@ from danelaw.web.jobs import RETRY, Full, Job, Jobs, Result
 from danelaw.web.limits import LOOPBACK, Buckets, Networks, client_address, client_key
 from danelaw.web.metrics import Metrics
 from danelaw.web.page import page, render
-
-Json = dict[str, Any]
+from danelaw.web.timeline.pages import Managed, managed_page
 
 MOST_BODY = 4096
 """Bytes of a form."""
@@ -87,13 +85,13 @@ def again_of(target: Target) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Site:
-    """What the routes need. ``managed`` returns `run.status.status` of what is managed here; None: it is not shown."""
+    """What the routes need. ``managed`` reads what is managed here; None: it is not shown."""
 
     jobs: Jobs
     metrics: Metrics
     buckets: Buckets
     proxies: Networks
-    managed: Callable[[], Json] | None = None
+    managed: Callable[[], Managed] | None = None
     wait: float = 150.0
     stopping: bool = False
 
@@ -193,13 +191,13 @@ class Site:
 
     async def show_managed(self, request: Request) -> Response:
         """What is managed here, as a page."""
-        return HTMLResponse(render("managed.html", served=True, home="/", state=await self._managed(request)))
+        return HTMLResponse(managed_page(await self._managed(request), served=True, home="/"))
 
     async def tell_managed(self, request: Request) -> Response:
         """What is managed here: `danelaw --json status`."""
-        return JSONResponse(await self._managed(request))
+        return JSONResponse((await self._managed(request)).state)
 
-    async def _managed(self, request: Request) -> Json:
+    async def _managed(self, request: Request) -> Managed:
         """Return what is managed, to who sits at this machine.
 
         Not through a proxy, whoever it is; and not under another name: a page elsewhere whose name is made to lead

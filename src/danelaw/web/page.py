@@ -18,6 +18,8 @@ from danelaw.web import words
 from danelaw.web.pen import STYLE, sign
 from danelaw.web.picture import draw
 from danelaw.web.scene import presented, scene
+from danelaw.web.timeline.chart import STYLE as TIMELINE_STYLE
+from danelaw.web.timeline.spans import words_of
 
 _WORD = re.compile(r"[a-z]+[,;:]?")
 _RFC = re.compile(r"RFC (\d{3,5})(?: (?:section|appendix) ([A-Z0-9.]{1,12}))?")
@@ -26,7 +28,7 @@ _RFC = re.compile(r"RFC (\d{3,5})(?: (?:section|appendix) ([A-Z0-9.]{1,12}))?")
 @cache
 def style() -> str:
     """Return the style sheet of every page, the picture's included."""
-    return STYLE + files("danelaw.web").joinpath("static/page.css").read_text("utf-8")
+    return STYLE + TIMELINE_STYLE + files("danelaw.web").joinpath("static/page.css").read_text("utf-8")
 
 
 @cache
@@ -90,6 +92,7 @@ def _environment() -> jinja2.Environment:
         "certificates": _certificates,
         "presented": presented,
         "lines": _lines,
+        "span": words_of,
     }
     environment.filters |= filters
     return environment

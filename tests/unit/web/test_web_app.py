@@ -14,11 +14,12 @@ from danelaw.web.app import MOST_BODY, Site, result_of
 from danelaw.web.jobs import Jobs, Limits
 from danelaw.web.limits import Buckets, Networks
 from danelaw.web.metrics import Metrics
+from danelaw.web.timeline.pages import Managed
 from fakes import reports, web_pages
 from fakes.asgi import Answered, ask
 from fakes.checks import FakeCheck
 
-Managed = Callable[[], dict[str, Any]] | None
+ReadsManaged = Callable[[], Managed] | None
 
 HOSTILE = "\"'><script>alert(1)</script>"
 
@@ -26,9 +27,7 @@ HOSTILE = "\"'><script>alert(1)</script>"
 class Visited:
     """A site over a fake check, and what its administrator heard."""
 
-    def __init__(
-        self, check: FakeCheck, limits: Limits, rate: int, managed: Callable[[], dict[str, Any]] | None
-    ) -> None:
+    def __init__(self, check: FakeCheck, limits: Limits, rate: int, managed: ReadsManaged) -> None:
         self.said: list[str] = []
         self.metrics = Metrics(self.said.append)
         self.jobs = Jobs(check, result_of, limits, self.metrics)
@@ -55,7 +54,7 @@ def visit(
     *,
     limits: Limits | None = None,
     rate: int = 100,
-    managed: Managed = None,
+    managed: ReadsManaged = None,
 ) -> Visited:
     async def run() -> Visited:
         visited = Visited(check or FakeCheck(), limits or Limits(), rate, managed)
@@ -365,7 +364,7 @@ def test_a_check_that_the_end_of_the_service_breaks_off_is_worth_asking_again() 
 
 
 def test_a_defect_of_the_application_is_said_and_not_shown() -> None:
-    def defect() -> dict[str, Any]:
+    def defect() -> Managed:
         raise KeyError("secret")
 
     async def story(site: Visited) -> None:
@@ -447,7 +446,7 @@ def test_what_is_managed_is_shown_on_this_machine() -> None:
         assert told.json == json.loads(json.dumps(STATE))
         assert "/managed" in (await site.ask("/")).text
 
-    visit(story, managed=lambda: STATE)
+    visit(story, managed=lambda: Managed(STATE, ()))
 
 
 @pytest.mark.parametrize(
@@ -469,7 +468,7 @@ def test_what_is_managed_is_shown_to_nobody_else(client: str, headers: dict[str,
             assert refused.status == 403
             assert "the reload failed" not in refused.text
 
-    visit(story, managed=lambda: STATE)
+    visit(story, managed=lambda: Managed(STATE, ()))
 
 
 def test_health_and_metrics() -> None:

@@ -1,0 +1,112 @@
+"""Keys over time: whose role each plays when, and which records are of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from danelaw import dane
+from danelaw.errors import InputError
+from danelaw.model import Chain, Facts, KeyFact, TlsaRecord
+from danelaw.web.timeline.intervals import Interval, cut
+from danelaw.web.timeline.spans import Kind, Role, Span
+
+A_MOMENT = timedelta(milliseconds=1)
+"""What is predicted of one step comes microseconds apart, to have an order: that is no time at all."""
+
+
+def _is_instant(interval: Interval) -> bool:
+    return interval.end is not None and interval.end - interval.start < A_MOMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A key with the instants at which its role changes; None: never, as far as anybody sees.
+
+    ``to_be_made``: nobody has it yet, and its digest is a plan's own.
+    """
+
+    key: KeyFact
+    retired_at: datetime | None
+    to_be_made: bool
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """Return when it was put away or destroyed."""
+        return self.key.destroyed_at or self.key.archived_at
+
+    def role(self, at: datetime) -> Role:
+        """Return what the key is at an instant."""
+        if self.retired_at is not None and self.retired_at <= at:
+            return "retired"
+        return "current" if self.key.current_since is not None and self.key.current_since <= at else "next"
+
+    def spans(self, interval: Interval, kind: Kind) -> list[Span]:
+        """Return an interval as spans, cut where the key's role changes."""
+        changes = [at for at in (self.key.current_since, self.retired_at) if at is not None]
+        pieces = cut(interval, changes)
+        return [Span(*each, kind, self.role(each.start)) for each in pieces if not _is_instant(each)]
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """All keys of the facts, and the chains by which records of whole certificates are told."""
+
+    lives: tuple[Life, ...]
+    chains: tuple[Chain, ...]
+
+    @classmethod
+    def of(cls, before: Facts, facts: Facts) -> "Lives":
+        """Tell when each key becomes current, and when the next one does; what is not ``before`` is to be made."""
+        found, known = [], {key.spki_sha256 for key in before.keys}
+        for key in facts.keys:
+            later = [
+                other.current_since
+                for other in facts.keys
+                if other.certificate == key.certificate
+                and other.current_since is not None
+                and key.current_since is not None
+                and other.current_since > key.current_since
+            ]
+            found.append(Life(key, min(later, default=None), key.spki_sha256 not in known))
+        chains: dict[str, Chain] = {row.chain.leaf_sha256: row.chain for row in facts.chains}
+        for seen in facts.presented:
+            chains.setdefault(seen.chain.leaf_sha256, seen.chain)
+        return cls(tuple(found), tuple(chains.values()))
+
+    def of_certificate(self, name: str) -> tuple[Life, ...]:
+        """Return a certificate's keys, in the order in which they came."""
+        own = (life for life in self.lives if life.key.certificate == name)
+        return tuple(sorted(own, key=lambda life: life.key.made_at))
+
+    def of_key(self, spki_sha256: str) -> Life | None:
+        """Return a key by its digest; where several certificates have it, the first one's."""
+        return next((life for life in self.lives if life.key.spki_sha256 == spki_sha256), None)
+
+    def of_record(self, record: TlsaRecord) -> Life | Role:
+        """Return the key that a record is of, by itself or by a certificate over it; or whose it is instead."""
+        for life in self.lives:
+            if _is_of(record, life.key):
+                return life
+        matching = [chain for chain in self.chains if dane.matches(record, chain)]
+        if matching and record.usage in {0, 2}:
+            return "issuer"
+        return next(filter(None, (self.of_key(chain.spki_sha256) for chain in matching)), "foreign")
+
+
+def _is_of(record: TlsaRecord, key: KeyFact) -> bool:
+    if record.usage not in {1, 3} or record.selector != 1:
+        return False
+    try:
+        return dane.tlsa_record(record.spec, spki_der=key.spki_der) == record
+    except InputError:  # parameters that nobody knows, or a key too large for a record
+        return False
+
+
+def spans_of(owner: Life | Role, interval: Interval, kind: Kind) -> Sequence[Span]:
+    """Return an interval of a record as spans, cut where its key's role changes."""
+    return owner.spans(interval, kind) if isinstance(owner, Life) else (Span(*interval, kind, owner),)
+
+
+def digest(sha256: str) -> str:
+    """Return a digest's first characters, as every message has them."""
+    return f"{sha256[:16]}…"

@@ -1,0 +1,189 @@
+"""The records at one owner name over time: from publication to withdrawal, and until no cache holds them any more."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from danelaw.lifecycle.gate import Held, held, is_strict, relevant_servers, span
+from danelaw.lifecycle.sight import SIGNED_ANEW
+from danelaw.model import Desired, Facts, RRsetSeen, TlsaRecord
+from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, joined, present
+from danelaw.web.timeline.lives import Life, Lives, digest, spans_of
+from danelaw.web.timeline.spans import ROLE_WORDS, Group, Role, Row, Span, count, is_after
+
+Records = tuple[TlsaRecord, ...]
+Tail = tuple[Records, Interval, datetime | None]
+"""An RRset, when it was served, and until when a sender may hold it (None: nobody can say)."""
+
+MOST_RECORDS = 10
+MOST_ANSWERS = 8
+
+GRACE = timedelta(days=1)
+"""How long after their end signatures may be accepted (see `lifecycle.gate.GRACE`)."""
+
+A_LOOK = timedelta(days=1)
+"""A record that was added this long before it was first seen counts as published when it was added."""
+
+
+class Zone:
+    """One owner name. ``before`` are the facts of now, ``facts`` those of the plan's end, which hold the former."""
+
+    def __init__(self, desired: Desired, before: Facts, facts: Facts, owner: str, now: datetime) -> None:
+        self.desired, self.before, self.facts, self.owner, self.now = desired, before, facts, owner, now
+        rows = sorted((row for row in facts.rrsets if row.owner == owner), key=lambda row: row.first_at)
+        self.by_rrset: dict[Records, list[RRsetSeen]] = {}
+        for row in rows:
+            self.by_rrset.setdefault(tuple(sorted(row.rdatas)), []).append(row)
+        self.tracks = _tracks(rows, relevant_servers(facts, owner, now))
+        self.tails = self._tails()
+
+    @property
+    def records(self) -> list[TlsaRecord]:
+        """Return every record that was or will be seen here, in the order of appearance."""
+        return list(dict.fromkeys(record for rrset in self.by_rrset for record in rrset))
+
+    def served(self, record: TlsaRecord) -> list[tuple[Interval, bool]]:
+        """Return when a record is served, and whether by every server; from when it was added, where that is known."""
+        found = present(self.tracks, lambda rdatas: record in rdatas)
+        added = [row.added_at for row in self.facts.own_records if (row.owner, row.record) == (self.owner, record)]
+        ended: datetime | None = None
+        told: list[tuple[Interval, bool]] = []
+        for interval, everywhere in found:
+            start = interval.start
+            earlier = [at for at in added if start - A_LOOK <= at < start and (ended is None or at > ended)]
+            if earlier and everywhere and ended != start:
+                told.append((Interval(min(earlier), start), False))
+            elif earlier and ended != start:
+                start = min(earlier)
+            told.append((Interval(start, interval.end), everywhere))
+            ended = interval.end
+        return told
+
+    def cached(self, record: TlsaRecord, start: datetime, end: datetime) -> datetime | None:
+        """Return until when a sender may hold an RRset with a record that was served from ``start`` to ``end``."""
+        until = [
+            tail
+            for rrset, served, tail in self.tails
+            if record in rrset and served.end is not None and start < served.end <= end
+        ]
+        return None if None in until else max([end, *filter(None, until)])
+
+    def _tails(self) -> list[Tail]:
+        holding = {tuple(sorted(item.rdatas)): item for item in held(self.before, self.desired, self.owner, self.now)}
+        found: list[Tail] = []
+        for rrset, rows in self.by_rrset.items():
+            times = joined(interval for interval, _ in present(self.tracks, lambda seen, rrset=rrset: seen == rrset))  # type: ignore[misc]
+            for number, interval in enumerate(times):
+                coming = times[number + 1].start if number + 1 < len(times) else None
+                until = self._until(rows, interval, holding.get(rrset))
+                if coming is not None:
+                    until = min(until or coming, coming)
+                found.append((rrset, interval, until))
+        return sorted(found, key=lambda tail: tail[1].start)
+
+    def _until(self, rows: Iterable[RRsetSeen], interval: Interval, item: Held | None) -> datetime | None:
+        """Return L + w of an RRset, where it has an L; what the gate says of now counts before what is reckoned."""
+        if interval.end is None:
+            return None
+        known = [row for row in rows if row.first_at < interval.end]
+        until = interval.end + span(known, self.desired.lookup_margin)
+        signed = [row.rrsig_expires for row in known if row.rrsig_expires]
+        if signed and is_strict(self.desired, self.owner):
+            until = max(until, max(signed) + SIGNED_ANEW + GRACE)
+        if interval.end >= self.now or (item is not None and item.until is None):
+            return until
+        return item.until if item is not None else min(until, self.now)
+
+
+def _tracks(rows: Iterable[RRsetSeen], listed: frozenset[str]) -> Tracks[Records]:
+    """Return what each server served. What one that is named no more served last, it served until it was last seen."""
+    by_server: dict[str, list[RRsetSeen]] = {}
+    for row in rows:
+        by_server.setdefault(row.server, []).append(row)
+    tracks: dict[str, list[Sighting[Records]]] = {}
+    for server, own in by_server.items():
+        ends = [*(row.first_at for row in own[1:]), None if server in listed else own[-1].last_at]
+        tracks[server] = [
+            Sighting(row.first_at, end, tuple(sorted(row.rdatas))) for row, end in zip(own, ends, strict=True)
+        ]
+    return tracks
+
+
+def record_group(zone: Zone, lives: Lives, letters: dict[TlsaRecord, str], since: datetime, certificate: str) -> Group:
+    """Return the records at an owner name as rows, those that were gone before ``since`` left out.
+
+    Each is named by a letter, which is added to ``letters``. Keys of another certificate than this are named as such.
+    """
+    rows = []
+    for record in zone.records:
+        owner = lives.of_record(record)
+        spans: list[Span] = []
+        served = zone.served(record)
+        for interval, everywhere in served:
+            spans.extend(spans_of(owner, interval, "served" if everywhere else "partly"))
+        whole = joined(interval for interval, _ in served)
+        for number, interval in enumerate(whole):
+            if interval.end is None:
+                continue
+            until = zone.cached(record, interval.start, interval.end)
+            if number + 1 < len(whole):
+                until = min(until or whole[number + 1].start, whole[number + 1].start)
+            if until is None or until > interval.end:
+                spans.extend(spans_of(owner, Interval(interval.end, until), "cached"))
+        if is_after(spans, since):
+            rows.append((record, owner, tuple(spans)))
+    shown = rows[-MOST_RECORDS:]
+    for record, _, _ in shown:
+        letters.setdefault(record, letter(len(letters)))
+    return Group(
+        "Records",
+        f"TLSA records of {zone.owner}",
+        tuple(
+            Row(*_said_of(record, owner, zone.now, certificate), spans, letters[record])
+            for record, owner, spans in shown
+        ),
+        count(len(rows) - len(shown), "record is", "records are"),
+    )
+
+
+def _said_of(record: TlsaRecord, owner: Life | Role, now: datetime, certificate: str) -> tuple[str, str]:
+    """Return what a record is called, and whose it is."""
+    if not isinstance(owner, Life):
+        return str(record), ROLE_WORDS[owner]
+    whose = ROLE_WORDS[owner.role(max(now, owner.key.made_at))]
+    if owner.key.certificate != certificate:
+        whose += f" of {owner.key.certificate}"
+    return (f"{record.spec} of a key to be made" if owner.to_be_made else str(record)), whose
+
+
+def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) -> Group:
+    """Return the whole RRsets of an owner name as rows: what a sender that asked once may still hold."""
+    rows: dict[Records, list[Span]] = {}
+    for rrset, interval, until in zone.tails:
+        if not rrset:
+            continue
+        spans = rows.setdefault(rrset, [])
+        spans.append(Span(*interval, "served", "answer"))
+        if interval.end is not None and (until is None or until > interval.end):
+            spans.append(Span(interval.end, until, "cached", "answer"))
+    fresh = {rrset: spans for rrset, spans in rows.items() if is_after(spans, since)}
+    shown = list(fresh.items())[-MOST_ANSWERS:]
+    return Group(
+        "Answers",
+        f"Answers that senders may hold of {zone.owner}",
+        tuple(Row(named(rrset, letters), _many(rrset), tuple(spans)) for rrset, spans in shown),
+        count(len(fresh) - len(shown), "earlier answer is", "earlier answers are"),
+    )
+
+
+def named(rrset: Sequence[TlsaRecord], letters: Mapping[TlsaRecord, str]) -> str:
+    """Return an RRset by its records' letters: ``a + b``."""
+    return " + ".join(sorted(letters.get(record, digest(record.data.hex())) for record in rrset)) or "no records"
+
+
+def _many(rrset: Records) -> str:
+    return f"{len(rrset)} records" if len(rrset) > 1 else "alone"
+
+
+def letter(number: int) -> str:
+    """Return a record's name: ``a`` to ``z``, then ``a2`` and so on."""
+    return chr(ord("a") + number % 26) + ("" if number < 26 else str(number // 26 + 1))
