@@ -10,7 +10,7 @@ from danelaw.lifecycle.clock import levelled, moves
 from danelaw.lifecycle.components import components
 from danelaw.lifecycle.merge import merge
 from danelaw.lifecycle.records import current_key
-from danelaw.lifecycle.timeline import Entry, timeline
+from danelaw.lifecycle.timeline import ENDLESS, Entry, timeline
 from danelaw.model import Desired, Effect, EffectOutcome, Fact, Facts, Hold, KeyFact, TakeKey, Wait
 from danelaw.run.act import KINDS
 from danelaw.run.look import look
@@ -59,6 +59,14 @@ class Forgetful:
         return nullcontext()
 
 
+def imagined_look(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> Facts:
+    """Look at what is desired of some certificates, or all, and return all facts; nothing is stored."""
+    store = Forgetful(rings.store.snapshot())
+    for part in components(desired, names):
+        look(part, replace(rings, store=store))
+    return store.snapshot()
+
+
 def plan(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> list[Entry]:
     """Return what `apply` would do. The public half of a key that would be adopted is read, and nothing is kept."""
     entries: list[Entry] = []
@@ -70,7 +78,20 @@ def plan(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> list[Entr
         tries = tuple(_refused_try(name, why, now) for name, why in refused.items())
         facts = replace(facts, effects=(*facts.effects, *tries))
         entries.extend(_held(entry, refused) for entry in timeline(part, facts, now, keys))
-    return sorted(entries, key=lambda entry: entry.at)
+    return sorted(_last_of_each(entries), key=lambda entry: entry.at)
+
+
+def _last_of_each(entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out what a later step of the plan makes untrue: of what is only told, the last word on each subject."""
+    told: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        if isinstance(entry.what, Wait) and entry.what.code in ENDLESS - {"backoff"}:
+            told[entry.what.code, entry.what.subject] = entry
+    return [
+        entry
+        for entry in entries
+        if not isinstance(entry.what, Wait) or told.get((entry.what.code, entry.what.subject), entry) is entry
+    ]
 
 
 def _refused_try(name: str, why: str, now: datetime) -> Effect:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from danelaw.model import (
     Authority,
@@ -47,6 +47,10 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+Countdown = Callable[[timedelta | None, str], None]
+"""Shows how long a wait still lasts and what it is for, about once a second; None: it is over."""
+
+
 def nobody(event: Event) -> None:
     """Hear nothing."""
     del event
@@ -71,6 +75,8 @@ class Rings:
     """None: nobody looks whether challenges reach this host."""
     senders: Senders | None = None
     """None: nobody looks as senders do."""
+    countdown: Countdown | None = None
+    """None: nobody watches a wait go by."""
     host_id: str = ""
     """What this host is known by in the store, whose clocks are compared."""
 

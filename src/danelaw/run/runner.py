@@ -9,6 +9,7 @@ from danelaw.config import Config, digest
 from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
+from danelaw.lifecycle.timeline import ENDLESS
 from danelaw.model import (
     Activate,
     Desired,
@@ -51,9 +52,6 @@ LONG = timedelta(seconds=2)
 
 TICK = timedelta(seconds=1)
 """How often a countdown is written anew."""
-
-LEFT_ALONE = frozenset({"renewal", "backoff", "scheduled", "retiring"})
-"""Waits that even ``--wait`` does not stay for: a failure, and what has nothing to do with what is being done."""
 
 UNSEEN = (TakeKey, TakeNextKey, Obtain, Stage)
 """Steps that change nothing that a look would see."""
@@ -310,7 +308,7 @@ class _Run:
         worth = [
             wait
             for wait in waits
-            if (self._options.wait and wait.code not in LEFT_ALONE)
+            if (self._options.wait and wait.code not in ENDLESS)
             or (wait.code in SETTLING and wait.until <= part.patience)
         ]
         return min(worth, key=lambda wait: wait.until, default=None)

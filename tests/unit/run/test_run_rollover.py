@@ -250,7 +250,7 @@ def test_a_cutover_that_cannot_be_proven_goes_back_and_the_old_key_stays_current
 def spare_world() -> tuple[MailWorld, KeyFact]:
     """Return a world whose next key is kept elsewhere, and that key as it is once its private half is here."""
     other = Machine(MailWorld().clock.now)
-    private = other.take_next_key(MailWorld().spec, ())
+    private = other.take_next_key(replace(MailWorld().spec, key_type="p256"), ())
     made = MailWorld()
     made.ca.anew = True
     made.change(spare=SpareKey("/etc/ssl/spare.pub", private.spki_der), key="/etc/ssl/live.key")
@@ -285,7 +285,7 @@ def test_a_third_key_is_not_taken_for_the_spare_one() -> None:
     made, _ = spare_world()
     before = made.store.snapshot().keys
     ask_rollover(made.desired, made.rings, NAME)
-    stranger = Machine(made.clock.now).take_next_key(made.spec.__class__(NAME, (), "ca", made.spec.http01), ())
+    stranger = Machine(made.clock.now).take_next_key(replace(made.spec, key_type="p256", spare=None), ())
     made.host.keys[NAME] = replace(stranger, origin="adopted")
     outcome = run(made)
     assert "found another key than the one in use" in outcome.failed[0]
