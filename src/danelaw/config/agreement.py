@@ -78,12 +78,16 @@ def check_keys(report: Report, certificates: Iterable[CertificateDraft], state_d
 
     A copy in the state's ``keys`` may be adopted (after a lost database). What lies elsewhere in it are the keys of
     accounts and other certificates' deployed files, which come and go; a deployed path may be a link to one. Two
-    certificates with one key work until one of them is revoked (RFC 5280 section 5.3.1).
+    certificates with one key work until one of them is revoked (RFC 5280 section 5.3.1). So do two with one next key.
     """
+    spares: dict[bytes, CertificateDraft] = {}
     first: dict[str, CertificateDraft] = {}
     state = os.path.realpath(state_dir)
     for certificate in certificates:
-        key = certificate.spec.key
+        spare, key = certificate.spec.spare, certificate.spec.key
+        if spare is not None and (other := spares.setdefault(spare.spki_der, certificate)) is not certificate:
+            found = f"{spare.path}, the next key of {other.spot.where} too"
+            report.warning(certificate.spot.key("next_key_public"), found, "a next key of its own")
         if key is None:
             continue
         real, spot = os.path.realpath(key), certificate.spot.key("key")

@@ -251,11 +251,14 @@ def _subject(table: Table, names: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _check_external(table: Table, draft: CertificateDraft) -> None:
-    """Warn of what is presented elsewhere over a key that danelaw makes and gives to nobody."""
-    if draft.deployments or table.has("key") or table.has("csr") or table.has("deploy"):
+    """Say where all is presented elsewhere, over keys that danelaw makes and gives to nobody."""
+    if draft.deployments or table.has("deploy"):
         return
     for claim in draft.claims[:1]:
-        if claim.claim.external:
+        if draft.spec.rollover:
+            found = "rollover, and no deployment that carries its keys to what presents them"
+            table.problem("rollover", found, "a deployment; or no rollover: what is external would keep the old key")
+        if claim.claim.external and not (table.has("key") or table.has("csr")):
             found = "external, of a certificate whose key danelaw makes and deploys nowhere"
             table.report.warning(
                 claim.spot.key("external"), found, "key, or a deployment: what presents it needs the key"

@@ -13,7 +13,7 @@ from typing import Literal, cast
 from danelaw.config import files, kinds
 from danelaw.config.deploy import DeploymentDraft
 from danelaw.config.keys import KeySource, open_key
-from danelaw.config.services import place
+from danelaw.config.services import place, same
 from danelaw.config.table import Table, Unfit, describe
 from danelaw.errors import InputError
 from danelaw.model import CertificateSpec, SpareKey
@@ -146,17 +146,20 @@ def _compare(table: Table, source: KeySource, spare: SpareKey) -> None:
 
 
 def check_carried(table: Table, spec: CertificateSpec, deployments: Iterable[DeploymentDraft]) -> None:
-    """Report deployments that carry no key, where one is to be replaced: what reads them would keep the old one."""
+    """Report deployments that carry no key, where one is to be replaced, or not to where their services read it."""
     asks = next((key for key in ("rollover", "next_key_public", "next_key") if table.has(key)), None)
     if asks is None or table.has("csr") or not (spec.rollover or spec.next_key):
         return
     for draft in deployments:
-        if not draft.complete or draft.deployment.has_key:
+        written = {place(file.file.path) for file in draft.files if "key" in file.file.parts}
+        keys = (file.path for each in draft.setups for file in each.setup.files if "key" in file.parts)
+        missed = next((path for path in keys if place(path) not in written), None)
+        if not draft.complete or (written and missed is None):
             continue
         shown = " and ".join(file.file.path for file in draft.files)
-        read = {place(file.path) for each in draft.setups for file in each.setup.files if "key" in file.parts}
+        lacking = "the key" if missed is None else f"{missed}, where the service reads its key"
+        found = f"{shown} without {lacking}, beside {asks}: what reads it would go on with the old key"
         expected = 'the key among the files that danelaw writes: a key file here, or "key" in its combined parts'
-        if spec.key is not None and place(spec.key) in read:
-            expected = f"a copy of {spec.key} as key: then danelaw writes {spec.key} itself"
-        found = f"{shown} without the key, beside {asks}: what reads it would go on with the old key"
+        if spec.key is not None and missed is not None and same(missed, spec.key):
+            expected = f"a copy of {spec.key} as key: then danelaw writes {missed} itself"
         table.report.problem(draft.spot, found, expected)

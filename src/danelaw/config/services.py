@@ -101,7 +101,7 @@ def agreed_files(table: Table, drafts: Sequence[SetupDraft], spec: CertificateSp
 def _stays(file: FileSpec, spec: CertificateSpec) -> bool:
     if spec.key is None:
         return spec.csr is not None
-    return _same(file.path, spec.key)
+    return same(file.path, spec.key)
 
 
 def _merged(one: FileSpec, two: FileSpec) -> FileSpec:
@@ -137,7 +137,7 @@ def check_given(table: Table, drafts: Sequence[SetupDraft], files: Iterable[tupl
     for draft in drafts:
         name = draft.setup.service.name
         for wanted in draft.setup.files:
-            at = [(spot, spec) for spot, spec in given if _same(spec.path, wanted.path)]
+            at = [(spot, spec) for spot, spec in given if same(spec.path, wanted.path)]
             for spot, spec in at:
                 _check_form(table, name, spot, spec, wanted)
             if not at and "cert" in wanted.parts:
@@ -161,7 +161,7 @@ def _paths(files: Iterable[FileSpec]) -> set[str]:
     return {place(spec.path) for spec in files}
 
 
-def _same(one: str, two: str) -> bool:
+def same(one: str, two: str) -> bool:
     """Return whether two paths name one file, also where one of them is a link to the other."""
     return place(one) == place(two) or os.path.realpath(one) == os.path.realpath(two)
 

@@ -117,24 +117,29 @@ def _records(table: Table, ports: Collection[int]) -> tuple[RecordSpec, ...]:
         shown, other = records[0], records[0]._replace(matching_type=1)
         table.warning("records", f'"{shown}" alone', f'"{other}" too: senders need not know SHA-512')
     for spec in records:
-        if spec.usage in {0, 1} and SMTP_PORT in ports:  # RFC 7672 section 3.1.3
-            found_here = f'"{spec}" at port {SMTP_PORT}, where no sender of mail can use usage {spec.usage}'
-            other = spec._replace(usage=spec.usage + 2)
-            table.problem("records", found_here, f'"{other}" there, and a tlsa table for each kind of port')
-        elif spec.usage in {0, 1}:  # RFC 7671 section 4
-            other = spec._replace(usage=spec.usage + 2)
-            expected = f'"{other}": clients need not know usages 0 and 1, nor trust the CA'
-            table.warning("records", f'"{spec}", which trusted CAs must agree to', expected)
-        if spec.usage in {1, 3} and spec.selector == 0:
-            expected = (
-                f'"{spec._replace(selector=1)}": else each renewal changes DNS, and comes earlier by the wait + 1 day'
-            )
-            table.warning("records", f'"{spec}", the whole certificate', expected)
-        if spec.matching_type == 0:  # RFC 7671 section 10.1.2
-            what = "certificate" if spec.selector == 0 else "key"
-            expected = f'"{spec._replace(matching_type=1)}", its digest: answers of that size get lost on the way'
-            table.warning("records", f'"{spec}", a whole {what} in each record', expected)
+        _weigh(table, spec, ports)
     return records
+
+
+def _weigh(table: Table, spec: RecordSpec, ports: Collection[int]) -> None:
+    """Report a combination that no sender could use, and warn of one that has a price, each with a better one."""
+    better = spec._replace(usage=spec.usage | 2)
+    if spec.usage in {0, 1} and SMTP_PORT in ports:  # RFC 7672 section 3.1.3
+        found = f'"{spec}" at port {SMTP_PORT}, where no sender of mail can use usage {spec.usage}'
+        table.problem("records", found, f'"{better}" there, and a tlsa table for each kind of port')
+    elif spec.usage in {0, 1}:  # RFC 7671 section 4
+        expected = f'"{better}": clients need not know usages 0 and 1, nor trust the CA'
+        table.warning("records", f'"{spec}", which trusted CAs must agree to', expected)
+    digest = spec._replace(matching_type=spec.matching_type or 1)
+    if spec.usage in {1, 3}:
+        digest = digest._replace(selector=1)
+    if spec.matching_type == 0:  # RFC 7671 section 10.1.2
+        what = "certificate" if spec.selector == 0 else "key"
+        expected = f'"{digest}", a digest: answers of that size get lost on the way'
+        table.warning("records", f'"{spec}", a whole {what} in each record', expected)
+    if spec.usage in {1, 3} and spec.selector == 0:
+        expected = f'"{digest}", over the key: else each renewal changes DNS, and comes earlier by the wait and a day'
+        table.warning("records", f'"{spec}", over the certificate', expected)
 
 
 def _not_named(table: Table, host: str, records: Collection[RecordSpec]) -> None:

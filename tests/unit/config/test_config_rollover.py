@@ -158,12 +158,39 @@ def test_a_service_that_reads_the_adopted_key_itself_gets_a_file_of_its_own(fold
     (problem,) = refused.value.problems
     assert (problem.where, problem.found.partition(":")[0]) == (
         f"{CERTIFICATE}.deploy[0]",
-        f"{cert} without the key, beside rollover",
+        f"{cert} without {key}, where the service reads its key, beside rollover",
     )
     assert problem.expected == f"a copy of {key} as key: then danelaw writes {key} itself"
     write(folder, "copy.key", made.rsa())
     config = load(make_site(folder, text.replace("live.key", "copy.key")), survey)
     assert config.desired.certificates[0].deployments[0].has_key
+
+
+def test_a_key_file_that_the_service_does_not_read_carries_it_nowhere(folder: Path) -> None:
+    start = SMALLEST[: SMALLEST.index("[[certificate")]
+    given = f'fullchain = "{folder}/etc/mail.crt"\nkey = "etc/other.key"'
+    text = start + f'[[{CERTIFICATE}.deploy]]\nservices = ["postfix"]\n{given}\n'
+    text = text.replace(NAMES, f"{NAMES}\nnext_key = true")
+    service = Service("postfix", None, ("postfix", "reload"))
+    setup = ServiceSetup(service, pair(f"{folder}/etc/mail.crt", f"{folder}/etc/mail.key"), ((25, "smtp"),))
+    with pytest.raises(ConfigError) as refused:
+        load(make_site(folder, text), ToldSurvey({"postfix": setup}))
+    (problem,) = refused.value.problems
+    assert f"without {folder}/etc/mail.key, where the service reads its key, beside next_key" in problem.found
+    assert problem.expected.startswith("the key among the files that danelaw writes")
+    right = text.replace("etc/other.key", "etc/mail.key")
+    assert load(make_site(folder, right), ToldSurvey({"postfix": setup})).desired.certificates[0].next_key
+
+
+def test_no_schedule_for_keys_that_reach_nothing(folder: Path) -> None:
+    claim = f"[[{CERTIFICATE}.tlsa]]\n"
+    elsewhere = SMALLEST[: SMALLEST.index("\n[[certificate.", SMALLEST.index(claim))]
+    elsewhere = elsewhere.replace(claim, f"{claim}external = true\n")
+    lines = ('key = "live.key"', 'rollover = "365d"')
+    (said,) = problems(folder, *lines, config=elsewhere)
+    assert f"{CERTIFICATE}.rollover: found rollover, and no deployment that carries its keys" in said
+    assert "what is external would keep the old key" in said
+    assert one(folder, lines[0], config=elsewhere)[1] == ()
 
 
 # ----------------------------------------------------------------------------------------------------------- spare keys
@@ -269,6 +296,18 @@ def test_a_spare_that_has_come_here_asks_for_the_rollover_and_is_said(folder: Pa
     assert warning.found == f"{folder}/spare.pub, the public half of {folder}/here.key"
     assert "while that key is rolled over to, and then the public half of another one" in warning.expected
     assert one(folder, 'key = "live.key"', 'next_key_public = "spare.pub"')[1] == ()
+
+
+def test_one_next_key_of_two_certificates_is_a_warning(folder: Path) -> None:
+    second = SMALLEST[SMALLEST.index("[certificate") :]
+    second = second.replace("example.org", "example.net").replace("postfix", "other")
+    both = f"{SMALLEST}\n{second}".replace("names = [", 'next_key_public = "spare.pub"\nnames = [')
+    (warning,) = load(make_site(folder, both)).warnings
+    assert warning.where == 'certificate."example.net".next_key_public'
+    assert warning.found == f"{folder}/spare.pub, the next key of {CERTIFICATE} too"
+    write(folder, "other.pub", made.public(made.rsa()))
+    one_each = both.replace("spare.pub", "other.pub", 1)
+    assert load(make_site(folder, one_each)).warnings == ()
 
 
 def test_a_key_that_cannot_be_opened_is_not_compared(folder: Path) -> None:
