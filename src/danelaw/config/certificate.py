@@ -88,7 +88,7 @@ def read_certificate(name: str, table: Table, around: Surroundings) -> Certifica
         key=source.key,
         key_password_file=source.key_password_file,
         csr=source.csr,
-        key_type=cast("KeyType", table.get("key_type", kinds.one_of(*KEY_TYPES), "p256")),
+        key_type=cast("KeyType | None", table.get("key_type", kinds.one_of(*KEY_TYPES))),
         subject=_subject(table, names),
         pre_challenge=pre,
         post_challenge=post,

@@ -89,7 +89,7 @@ def key_algorithm(spec: CertificateSpec) -> KeyAlgorithm:
 
     What is wrong with the key is said by who takes it, not here.
     """
-    made: KeyAlgorithm = "rsa" if spec.key_type.startswith("rsa") else "ecdsa"
+    made: KeyAlgorithm = "rsa" if spec.key_type and spec.key_type.startswith("rsa") else "ecdsa"
     if spec.key is None and spec.csr is None:
         return made
     from danelaw import pki  # noqa: PLC0415 - 80 ms, and only services ask

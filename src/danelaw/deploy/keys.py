@@ -243,7 +243,7 @@ class Keys:
 
     def _make_first(self, spec: CertificateSpec) -> "_Key":
         marker = self._marker(spec, "made")
-        return self._make(marker, spec.key_type, self._pending(spec))
+        return self._make(marker, spec.key_type or "p256", self._pending(spec))
 
     def _make_next(self, spec: CertificateSpec, known: frozenset[str]) -> "_Key":
         """Make a next key, or find the one that a killed run made and nobody heard of.
@@ -251,17 +251,14 @@ class Keys:
         One of another type than is asked for now is passed over: no record was ever published for it.
         """
         marker = self._marker(spec, "next")
+        key_type = spec.key_type or "p256"
         spent = marker.is_symlink() and marker.readlink().stem in known
         for path in (_making(marker),) if spent else (marker, _making(marker)):
             found = files.read(path, MAX_KEY_BYTES)
             key = None if found is None else _open(found.data, path, whole=False)
-            if (
-                key is not None
-                and key.spki_sha256 not in known
-                and keytypes.type_of(key.opened.private) == spec.key_type
-            ):
-                return self._make(marker, spec.key_type, key)
-        return self._make(marker, spec.key_type, None)
+            if key is not None and key.spki_sha256 not in known and keytypes.type_of(key.opened.private) == key_type:
+                return self._make(marker, key_type, key)
+        return self._make(marker, key_type, None)
 
     def _make(self, marker: Path, key_type: KeyType, key: "_Key | None") -> "_Key":
         """Make a key, or finish the making of ``key``. Order: the key whole, then the marker, then its final name."""

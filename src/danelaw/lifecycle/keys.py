@@ -8,6 +8,7 @@ every service was proven to present it: an order that fails or is given up chang
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from danelaw import pki
 from danelaw.model import CertificateSpec, Facts, Intent, KeyAlgorithm, KeyFact, KeyType
 
 
@@ -34,8 +35,19 @@ def next_key(facts: Facts, spec: CertificateSpec) -> KeyFact | None:
     if spec.spare is not None:
         waiting = [key for key in waiting if key.spki_der == spec.spare.spki_der]
     else:
-        waiting = [key for key in waiting if key.origin == "made" and key.algorithm == algorithm_of(spec.key_type)]
+        algorithm = algorithm_of(next_type(facts, spec))
+        waiting = [key for key in waiting if key.origin == "made" and key.algorithm == algorithm]
     return max(waiting, key=lambda key: (key.made_at, key.spki_sha256), default=None)
+
+
+def next_type(facts: Facts, spec: CertificateSpec) -> KeyType:
+    """Return the type that the next key is to be of: the config's, or that of the current one."""
+    if spec.key_type is not None:
+        return spec.key_type
+    current = current_key(facts, spec.name)
+    if current is None:
+        return "p256"
+    return pki.key_type(current.spki_der) or ("rsa2048" if current.algorithm == "rsa" else "p256")
 
 
 def algorithm_of(key_type: KeyType) -> KeyAlgorithm:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from danelaw.lifecycle.disk import active_generation, chain_of
 from danelaw.lifecycle.gate import owner_state, relevant_servers, unreachable_now
 from danelaw.lifecycle.imagined import imagined_chain
-from danelaw.lifecycle.keys import algorithm_of, current_key, next_key
+from danelaw.lifecycle.keys import algorithm_of, current_key, next_key, next_type
 from danelaw.lifecycle.reloads import reloaded_too
 from danelaw.lifecycle.sight import latest_rows, presented_now
 from danelaw.lifecycle.watched import counted
@@ -104,7 +104,7 @@ def _taken(desired: Desired, facts: Facts, step: TakeKey | TakeNextKey, now: dat
         spki_sha256=hashlib.sha256(spki_der).hexdigest(),
         certificate=step.certificate,
         spki_der=spki_der,
-        algorithm=algorithm_of(spec.key_type),
+        algorithm=algorithm_of(next_type(facts, spec)),
         host="",
         path="",
         origin="elsewhere" if is_next and spec.spare else "made",

@@ -18,6 +18,7 @@ from danelaw.lifecycle.keys import (
     current_key,
     is_put_away,
     next_key,
+    next_type,
     obstacle,
     retired_keys,
     settling,
@@ -79,7 +80,7 @@ def _make(case: Case, spec: CertificateSpec, current: KeyFact) -> Answers:
         yield Hold("spare-used", spec.name, why, "make another spare key and name its public half as next_key_public")
         return
     path = spec.spare.path if spec.spare else None
-    why = f"take the public half in {path}" if path else f"make a {spec.key_type} key, to stand ready"
+    why = f"take the public half in {path}" if path else f"make a {next_type(case.facts, spec)} key, to stand ready"
     yield from unless_backing_off(case, "take-next-key", spec.name, TakeNextKey(spec.name, path, why))
 
 

@@ -17,7 +17,7 @@ from danelaw.lifecycle.due import failures
 from danelaw.lifecycle.gate import Blocked, acceptable, claims_at, owner_state
 from danelaw.lifecycle.here import not_here, remedy_of
 from danelaw.lifecycle.invariants import Change, broken
-from danelaw.lifecycle.keys import current_key
+from danelaw.lifecycle.keys import current_key, next_type
 from danelaw.lifecycle.obtaining import obtain
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import publication
@@ -96,7 +96,7 @@ def _keys(case: Case) -> Answers:
         key = current_key(case.facts, spec.name)
         if key is None or (key.origin == "elsewhere" and spec.key):  # in the latter case it comes here
             path = spec.key or (spec.csr.path if spec.csr else None)
-            why = f"adopt {path}" if path else f"make a {spec.key_type} key"
+            why = f"adopt {path}" if path else f"make a {next_type(case.facts, spec)} key"
             yield from unless_backing_off(case, "take-key", spec.name, TakeKey(spec.name, path, why))
 
 

@@ -117,7 +117,8 @@ class CertificateSpec:
     """What danelaw manages: DNS names, one key at a time, its TLSA claims and its deployments.
 
     ``key`` is adopted, and opened by the password in ``key_password_file``. With ``csr`` and no ``key`` the private
-    key is kept elsewhere, and no deployment carries it.
+    key is kept elsewhere, and no deployment carries it. ``key_type`` is that of keys made here; None: the first is
+    P-256, a next one is of the type of the one that it replaces.
 
     ``rollover``: a key is replaced when it was current for so long; None: when somebody asks. ``next_key``: the next
     key is made and published ahead; ``spare`` is its public half where it is kept elsewhere. ``settle``: after a
@@ -133,7 +134,7 @@ class CertificateSpec:
     key: str | None = None
     key_password_file: str | None = None
     csr: ReadyCsr | None = None
-    key_type: KeyType = "p256"
+    key_type: KeyType | None = None
     subject: Mapping[str, str] = field(default_factory=dict)
     pre_challenge: tuple[str, ...] | None = None
     post_challenge: tuple[str, ...] | None = None

@@ -25,7 +25,7 @@ from danelaw.pki.csr import (
     read_csr,
     requested_names,
 )
-from danelaw.pki.keys import check_public_key, load_public_key, spki_of_csr, spki_of_public_key
+from danelaw.pki.keys import check_public_key, key_type, load_public_key, spki_of_csr, spki_of_public_key
 from danelaw.pki.path import climb, is_ca, is_issued_by, is_signed_by, is_valid_at, issuers, serves_tls, validity
 from danelaw.pki.private import MAX_PASSWORD_BYTES, Opened, open_private_key, password_line, what_is_found
 from danelaw.pki.source import EncryptedKey, Source, load_source, load_sources
@@ -51,6 +51,7 @@ __all__ = [
     "is_signed_by",
     "is_valid_at",
     "issuers",
+    "key_type",
     "load",
     "load_public_key",
     "load_source",

@@ -1,8 +1,9 @@
 """Public keys: which danelaw takes, and where their SPKI is found."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from danelaw.errors import InputError
-from danelaw.model import KeyAlgorithm
+from danelaw.model import KeyAlgorithm, KeyType
 from danelaw.pki import der, pem
 
 ACCEPTED = "RSA of 2048 to 4096 bits, P-256 and P-384 are accepted"
@@ -40,6 +41,22 @@ def check_public_key(spki_der: bytes) -> KeyAlgorithm:
             return "ecdsa"
         raise InputError(f"found an elliptic curve key on {found.curve.name}; {ACCEPTED}")
     raise InputError(f"found {_kind(found)}; {ACCEPTED}")
+
+
+@lru_cache(maxsize=64)
+def key_type(spki_der: bytes) -> KeyType | None:
+    """Return the type that the config would name a key by, of those that danelaw makes; None of any other."""
+    try:
+        found = load_public_key(spki_der)
+    except InputError:
+        return None
+    if isinstance(found, rsa.RSAPublicKey):
+        known: Mapping[int, KeyType] = {2048: "rsa2048", 3072: "rsa3072", 4096: "rsa4096"}
+        return known.get(found.key_size)
+    if isinstance(found, ec.EllipticCurvePublicKey):
+        curves: Mapping[str, KeyType] = {"secp256r1": "p256", "secp384r1": "p384"}
+        return curves.get(found.curve.name)
+    return None
 
 
 def load_public_key(spki_der: bytes) -> PublicKeyTypes:

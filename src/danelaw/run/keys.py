@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import Refused
-from danelaw.lifecycle.keys import current_key
+from danelaw.lifecycle.keys import current_key, next_type
 from danelaw.model import CertificateSpec, Fact, Facts, KeyFact, Promote, Retire
 from danelaw.run.rings import Rings
 
@@ -51,7 +51,7 @@ def take_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
 def take_next_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
     """Make a certificate's next key, or take the public half of the one that is kept elsewhere. Raises `Refused`."""
     known = [key for key in facts.keys if key.certificate == spec.name]
-    taken = rings.host.take_next_key(spec, known)
+    taken = rings.host.take_next_key(replace(spec, key_type=next_type(facts, spec)), known)
     return key_of(facts, spec.name, taken.spki_sha256) or replace(taken, current_since=None)
 
 

@@ -90,7 +90,8 @@ def _keys(desired: Desired, facts: Facts, host: Host) -> Iterator[Note]:
         except DanelawError as error:
             yield Note("key-file", spec.name, f"{error}; the adopted copy goes on being used")
             continue
-        if found is not None and found.spki_sha256 != key.spki_sha256:
+        ours = {row.spki_sha256 for row in facts.keys if row.certificate == spec.name}  # one that was replaced, too
+        if found is not None and found.spki_sha256 not in ours:
             text = f"{spec.key} holds another key now ({found.spki_sha256[:16]}…); the adopted one goes on being used"
             yield Note("key-changed", spec.name, text)
 
