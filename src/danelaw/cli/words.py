@@ -1,9 +1,13 @@
 """Plans, outcomes and states as lines for people, from the same values that `--json` prints."""
 
+import re
 from collections.abc import Container, Iterable
 from typing import Any
 
 Json = dict[str, Any]
+
+_FAILURE = re.compile(r"(?P<head>.*? (?:was not proven|failed)): (?P<failure>.+)", re.DOTALL)
+"""A sentence that says what failed, and with which words."""
 
 
 def plan_lines(plan: Json) -> Iterable[str]:
@@ -46,8 +50,8 @@ def _when(entry: Json) -> str:
 
 def once(text: str, told: Container[str]) -> str:
     """Return a sentence without the failure that it ends with, where that was told before."""
-    head, after, failure = text.partition(" was not proven: ")
-    return f"{head} was not proven" if after and failure in told else text
+    found = _FAILURE.fullmatch(text)
+    return found["head"] if found and found["failure"] in told else text
 
 
 def outcome_lines(outcome: Json, told: Iterable[str] = ()) -> Iterable[str]:
@@ -70,7 +74,7 @@ def _waits(found: Iterable[Json], told: Iterable[str]) -> Iterable[str]:
     for wait in waits:
         again = wait["wait"] == "backoff"
         yield f"{'again' if again else 'next':<5} {shown_instant(wait['until'])}  {once(_wait(wait), said)}"
-        said.add(_wait(wait).partition(" was not proven: ")[2])
+        said.update(found["failure"] for found in [_FAILURE.fullmatch(_wait(wait))] if found)
     if any(wait["wait"] == "backoff" for wait in waits):
         yield "again at once: danelaw apply --retry-now"
 

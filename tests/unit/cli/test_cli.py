@@ -181,8 +181,8 @@ def test_what_was_told_when_it_failed_is_not_told_again() -> None:
 FAILURE = "sh reload: exit status 3: broken"
 
 
-def waiting(subject: str) -> dict[str, str]:
-    why = f"{subject}: generation 1 was not proven: {FAILURE}"
+def waiting(subject: str, what: str = "generation 1 was not proven") -> dict[str, str]:
+    why = f"{subject}: {what}: {FAILURE}"
     return {"wait": "backoff", "subject": subject, "why": why, "until": "2026-01-01T00:00:00Z"}
 
 
@@ -195,6 +195,15 @@ def test_a_failed_reload_is_spelt_out_once_however_many_wait_for_it() -> None:
     outcome["failed"] = []  # another run's
     assert list(outcome_lines(outcome)) == [f"{waits[0]}: {FAILURE}", waits[1], last]
     assert list(outcome_lines(outcome, {"another failure"})) == [f"{waits[0]}: {FAILURE}", waits[1], last]
+
+
+def test_an_order_that_failed_is_spelt_out_once_too() -> None:
+    outcome = {"holds": [], "failed": [FAILURE], "waits": [waiting("A", "obtain of B failed")], "notes": []}
+    again = "again 2026-01-01 00:00:00Z  A: obtain of B failed"
+    assert again in outcome_lines(outcome, {FAILURE})
+    assert again in outcome_lines(outcome, {"C"})
+    outcome["failed"] = []
+    assert f"{again}: {FAILURE}" in outcome_lines(outcome, {"C"})
 
 
 def test_a_run_tells_a_failure_once_and_then_refers_to_it(capsys: pytest.CaptureFixture[str]) -> None:
