@@ -1,6 +1,7 @@
-"""A CA: takes its time, refuses, fails, and loses answers after it has done what was asked."""
+"""A CA: takes its time, refuses, limits, fails, and loses answers after it has done what was asked."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,13 +10,21 @@ from types import TracebackType
 from typing import Literal
 
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import CertificateSpec, Chain, OrderState, Solver
-from simulation.faults import Faults
+from danelaw.model import CertificateSpec, Chain, OrderState, Signer, Solver
+from simulation.faults import Faults, nobody
 from simulation.machine import WebServer
-from simulation.mint import Mint, as_pem
+from simulation.mint import Mint, as_pem, key_of_csr
 from simulation.timeline import Timeline
 
 Status = Literal["pending", "ready", "processing", "valid", "invalid"]
+
+Dislike = Literal["refused", "limited", "invalid", "lost"]
+"""What becomes of orders over a key: refused at once, told to come back, made invalid in the end, or unanswered."""
+
+MOST_A_WEEK = 5
+"""Let's Encrypt's limit of certificates for one set of names in seven days."""
+
+WEEK = timedelta(days=7)
 
 
 @dataclass
@@ -36,13 +45,23 @@ class SimAuthority:
         self._timeline = timeline
         self._faults = faults
         self._mint = mint
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self.orders: dict[str, CaOrder] = {}
         self.issued: list[tuple[datetime, Chain]] = []
         self._proven_until: datetime | None = None
+        self.revoked: dict[str, tuple[datetime, int]] = {}
+        self.blocked: set[str] = set()
+        """Keys of certificates that were revoked for keyCompromise."""
+        self.limits = False
+        self.dislikes: Callable[[str], Dislike | None] = nobody
+        """What becomes of orders over a key just now."""
+        self.objects: Callable[[str, int], str | None] = nobody
+        """Says why a certificate should not be revoked now; what it says is kept in ``wrong``."""
+        self.wrong: list[str] = []
 
     def open(self, names: Sequence[str], csr_der: bytes) -> OrderState:
         self._fail("open")
+        self._refuse(names, csr_der)
         url = f"https://ca.test/order/{len(self.orders) + 1}"
         proven = self._proven_until is not None and self._timeline.now < self._proven_until
         self.orders[url] = CaOrder(tuple(names), "ready" if proven else "pending", self._timeline.now)
@@ -74,9 +93,6 @@ class SimAuthority:
         self._lose("advance")
         return self._state(order, current)
 
-    def revoke(self, leaf_der: bytes, reason: int) -> None:
-        raise NotImplementedError(f"no scenario revokes yet ({len(leaf_der)} bytes, reason {reason})")
-
     def _validate(self, order: CaOrder, solver: Solver) -> None:
         for name in order.names:
             solver.present(name, "token", "token.thumbprint")
@@ -88,15 +104,59 @@ class SimAuthority:
         if self._rng.random() < 0.5:
             self._proven_until = self._timeline.now + timedelta(days=30)
 
+    def _refuse(self, names: Sequence[str], csr_der: bytes) -> None:
+        """Refuse a key that is blocked or disliked, and more certificates than are allowed."""
+        spki = hashlib.sha256(key_of_csr(csr_der)).hexdigest()
+        if spki in self.blocked:
+            raise Refused("badPublicKey: the key is known to be compromised")
+        match self.dislikes(spki):
+            case "refused":
+                self._faults.counts["an order over the next key is refused"] += 1
+                raise Refused("rejectedIdentifier: not over this key")
+            case "limited":
+                self._faults.counts["an order over the next key is limited"] += 1
+                raise RetryLater("rateLimited", self._timeline.wall + timedelta(hours=self._rng.uniform(0.1, 30)))
+            case "lost":
+                self._faults.counts["an order over the next key is lost"] += 1
+                raise RetryLater("open: connection reset")
+        now = self._timeline.now
+        lately = [at for at, chain in self.issued if set(chain.names) == set(names) and now - at < WEEK]
+        if self.limits and len(lately) >= MOST_A_WEEK:
+            self._faults.counts["the CA limits"] += 1
+            raise RetryLater("rateLimited", self._timeline.wall + (lately[-MOST_A_WEEK] + WEEK - now))
+
+    def revoke(self, leaf_der: bytes, reason: int, signer: Signer | None = None) -> None:
+        """Revoke; by its own key every certificate over it (rules: Let's Encrypt takes that for keyCompromise)."""
+        self._fail("revoke")
+        leaf = hashlib.sha256(leaf_der).hexdigest()
+        chain = next(chain for _, chain in self.issued if chain.leaf_sha256 == leaf)
+        alike = [chain]
+        if signer is not None:
+            assert signer.spki_der == chain.spki_der, "signed by another key than the certificate's"
+            assert signer.signature(b"a request"), "a signature"
+            reason = 1
+        if reason == 1:
+            self.blocked.add(chain.spki_sha256)
+            alike = [other for _, other in self.issued if other.spki_sha256 == chain.spki_sha256]
+        for each in alike:
+            if why := self.objects(each.leaf_sha256, reason):
+                self.wrong.append(f"{self._timeline.now}: {each.leaf_sha256[:12]}… is revoked, and {why}")
+            self.revoked.setdefault(each.leaf_sha256, (self._timeline.now, reason))
+        self._lose("revoke")
+
     def _issue(self, order: CaOrder, csr_der: bytes) -> None:
-        order.chain = self._mint.chain(csr_der, order.names, self._timeline.now, self._lifetime)
+        if self.dislikes(hashlib.sha256(key_of_csr(csr_der)).hexdigest()) == "invalid":
+            self._faults.counts["an order over the next key is made invalid"] += 1
+            order.status = "invalid"
+            return
+        order.chain = self._mint.chain(csr_der, order.names, self._timeline.now, self.lifetime)
         self.issued.append((self._timeline.now, order.chain))
         order.status = "processing" if self._rng.random() < 0.3 else "valid"
 
     def _fail(self, what: str) -> None:
         self._timeline.spend(self._rng.uniform(0.05, 1))
         if self._faults.strikes("the CA is overloaded", 0.04):
-            later = self._timeline.now + timedelta(minutes=self._rng.uniform(1, 200))
+            later = self._timeline.wall + timedelta(minutes=self._rng.uniform(1, 200))
             raise RetryLater(f"{what}: 503", later if self._rng.random() < 0.5 else None)
         if self._faults.strikes("the CA refuses", 0.02):
             raise Refused(f"{what}: the account is not allowed to do this now")

@@ -21,8 +21,15 @@ class SimulatedCrash(BaseException):
     """The process is gone, wherever it was."""
 
 
+def nobody(*_: object) -> None:
+    """Object to nothing."""
+
+
 class Faults:
-    """Random faults until ``calm_from``, scaled by ``intensity``; counted by kind."""
+    """Random faults until ``calm_from``, scaled by ``intensity``; counted by kind.
+
+    ``armed`` are faults that strike at their next opportunity, whatever chance says.
+    """
 
     def __init__(self, rng: Random, timeline: Timeline, intensity: float, calm_from: datetime) -> None:
         self._rng = rng
@@ -30,12 +37,18 @@ class Faults:
         self.intensity = intensity
         self.calm_from = calm_from
         self.counts: Counter[str] = Counter()
+        self.armed: Counter[str] = Counter()
 
     @property
     def calm(self) -> bool:
         return self._timeline.now >= self.calm_from
 
     def strikes(self, kind: str, probability: float) -> bool:
+        """Tell whether something goes wrong at this opportunity."""
+        if self.armed[kind] > 0 and not self.calm:
+            self.armed[kind] -= 1
+            self.counts[kind] += 1
+            return True
         if self.calm or self._rng.random() >= probability * self.intensity:
             return False
         self.counts[kind] += 1
@@ -49,10 +62,14 @@ class Life:
         self._fuse = fuse
         self.dead = False
 
-    def point(self) -> None:
-        """Mark an instant at which the process may die."""
+    def check(self) -> None:
+        """End here if the process is dead already."""
         if self.dead:
             raise SimulatedCrash
+
+    def point(self) -> None:
+        """Mark an instant at which the process may die."""
+        self.check()
         if self._fuse is not None:
             self._fuse -= 1
             if self._fuse <= 0:

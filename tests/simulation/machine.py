@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import Literal
 
 from danelaw.errors import Refused, RetryLater
-from danelaw.model import CertificateSpec, Chain, Deployment, Generation, KeyFact
+from danelaw.model import CertificateSpec, Chain, Deployment, Generation, KeyFact, Signer
 from simulation.faults import Faults
-from simulation.mint import SimKey, csr_for
+from simulation.keys import NAME, SimKeys
+from simulation.mint import SimKey
 from simulation.timeline import Timeline
-
-NAME = "mx1"
 
 
 @dataclass(frozen=True)
@@ -54,42 +54,33 @@ class SimHost:
         self._rng = rng
         self._timeline = timeline
         self._faults = faults
-        self._adoptable = keys
-        self._spare = spare
+        self.keys = SimKeys(timeline, faults, keys, spare)
         self._addresses = addresses
         self.disk = Disk()
         self.breaks = 0.0
         """How often a generation is staged whose files break the config test of what reads them."""
         self.commands: dict[tuple[str, ...], Callable[[], None]] = {}
-        self.taken: dict[str, KeyFact] = {}
 
     def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
-        return self._fact(spec) if spec.key else None
+        return self.keys.peek(spec)
 
     def take_key(self, spec: CertificateSpec) -> KeyFact:
-        if self._faults.strikes("the disk is full", 0.02):
-            raise RetryLater("no space left on the device")
-        return self.taken.setdefault(spec.name, self._fact(spec))
+        return self.keys.take(spec)
 
-    def _fact(self, spec: CertificateSpec) -> KeyFact:
-        key = self._adoptable[spec.key] if spec.key else self._spare
-        return KeyFact(
-            spki_sha256=key.spki_sha256,
-            certificate=spec.name,
-            spki_der=key.spki_der,
-            algorithm=key.algorithm,
-            host=NAME,
-            path=f"/var/lib/danelaw/keys/{key.spki_sha256}",
-            origin="adopted" if spec.key else "made",
-            made_at=self._timeline.now,
-        )
+    def take_next_key(self, spec: CertificateSpec, known: Sequence[KeyFact]) -> KeyFact:
+        return self.keys.take_next(spec, known)
+
+    def put_away(self, key: KeyFact, how: Literal["archive", "shred"]) -> KeyFact:
+        return self.keys.put_away(key, how)
+
+    def sign(self, key: KeyFact) -> Signer:
+        return self.keys.sign(key)
 
     def csr(self, key: KeyFact, spec: CertificateSpec) -> bytes:
-        sim_key = next(k for k in (*self._adoptable.values(), self._spare) if k.spki_sha256 == key.spki_sha256)
-        return csr_for(sim_key, spec.names)
+        return self.keys.csr(key, spec)
 
     def stage(self, deployment: Deployment, n: int, chain: Chain, key: KeyFact) -> Generation:
-        assert chain.spki_sha256 == key.spki_sha256, "a chain staged with another key"
+        assert chain.spki_sha256 == self.keys.held(key).spki_sha256, "a chain staged with another key"
         if self._faults.strikes("the disk is full", 0.02):
             raise RetryLater("no space left on the device")
         if (deployment.id, 0) not in self.disk.generations:
@@ -103,7 +94,7 @@ class SimHost:
         files = self.disk.generations[deployment.id, n]
         leaf = next((content.chain.leaf_sha256 for content in files.values()), "")
         digests = {path: content.sha256 for path, content in files.items()}
-        return Generation(NAME, deployment.id, n, leaf, digests, self._timeline.now)
+        return Generation(NAME, deployment.id, n, leaf, digests, self._timeline.wall)
 
     def activate(self, deployment: Deployment, generation: Generation) -> None:
         if self._faults.strikes("the disk is full", 0.02):

@@ -31,7 +31,7 @@ class SimKey:
         return hashlib.sha256(self.spki_der).hexdigest()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def pooled_key(number: int, algorithm: KeyAlgorithm) -> SimKey:
     """Return a key of the pool: made once a process, since nothing depends on an RSA key's bits."""
     private: PrivateKey = (
@@ -45,7 +45,7 @@ def pooled_key(number: int, algorithm: KeyAlgorithm) -> SimKey:
     return SimKey(private, spki_der, algorithm)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def csr_for(key: SimKey, names: tuple[str, ...]) -> bytes:
     csr = csr_builder(names, {}).sign(key.private, hashes.SHA256())
     return csr.public_bytes(serialization.Encoding.DER)
@@ -57,7 +57,7 @@ def key_of_csr(csr_der: bytes) -> bytes:
     return csr.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _loaded(csr_der: bytes) -> x509.CertificateSigningRequest:
     return x509.load_der_x509_csr(csr_der)
 

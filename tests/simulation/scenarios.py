@@ -5,14 +5,15 @@ all of them alike.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from danelaw import dane, model
 from danelaw.model import (
+    Authority,
     CertificateSpec,
     Chain,
     Deployment,
@@ -21,17 +22,19 @@ from danelaw.model import (
     FileSpec,
     Http01,
     KeyAlgorithm,
+    KeyFact,
     RecordSpec,
     TlsaClaim,
     TlsaRecord,
 )
 from danelaw.run.rings import Rings
-from danelaw.store import SqliteStore
 from simulation.ca import SimAuthority, SimSolver
 from simulation.faults import Faults, Life, MortalContext, mortal
-from simulation.machine import NAME, Content, SimHost, WebServer
+from simulation.keys import NAME
+from simulation.machine import Content, SimHost, WebServer
 from simulation.mint import Mint, SimKey, pooled_key
-from simulation.services import Service, SimProber
+from simulation.services import Service, Showing, SimProber
+from simulation.state import SimStore
 from simulation.timeline import START, SimChance, SimClock, Timeline
 from simulation.zone import NameServer, Records, SimDnsView, SimPublisher, Zone
 
@@ -75,15 +78,107 @@ class World:
     expected_foreign: dict[str, set[TlsaRecord]]
     prunable: Callable[[TlsaRecord], bool]
     meddling: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
-    store: SqliteStore = field(init=False)
-    incarnations: int = 0
+    rolls: bool = False
+    """Keys are rolled over here (`rollovers`)."""
+    restored: bool = False
+    """State of days ago was put back."""
+    touched: bool = False
+    """Somebody changed what is wanted since this was looked at last."""
+    outages: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """Between these, what went live did so past caches, as a person had accepted."""
+    spares: list[str] = field(default_factory=list)
+    """The files of keys that are kept elsewhere, the newest last."""
+    first_specs: dict[str, CertificateSpec] = field(init=False)
+    """Certificates as they were on the first day."""
+    life: Life = field(default_factory=lambda: Life(None))
+    store: SimStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = SqliteStore(":memory:", SimClock(self.timeline, "0"), NAME)
+        self.store = SimStore(self.timeline)
+        self.first_specs = {spec.name: spec for spec in self.desired.certificates}
 
     @property
     def spec(self) -> CertificateSpec:
         return self.desired.certificates[0]
+
+    def current_key(self, certificate: str) -> KeyFact | None:
+        """Return the key that became a certificate's last."""
+        keys = [key for key in self.store.snapshot().keys if key.certificate == certificate and key.current_since]
+        return max(keys, key=lambda key: (key.current_since, key.spki_sha256), default=None)
+
+    def edit(self, certificate: str, change: Callable[[CertificateSpec], CertificateSpec]) -> None:
+        """Let a person change what the config says of a certificate."""
+        specs = tuple(change(spec) if spec.name == certificate else spec for spec in self.desired.certificates)
+        self.desired = replace(self.desired, certificates=specs)
+        self.touched = True
+
+    def put_endpoints_back(self) -> None:
+        """Let the config name every endpoint again that left it."""
+        for spec in self.first_specs.values():
+            now = next(each for each in self.desired.certificates if each.name == spec.name)
+            claim = now.claims[0]
+            missing = [each for each in spec.claims if each.endpoint not in {one.endpoint for one in now.claims}]
+            claims = (*now.claims, *(replace(claim, endpoint=each.endpoint) for each in missing))
+            ids = {each.id for each in now.deployments}
+            deployments = (*now.deployments, *(each for each in spec.deployments if each.id not in ids))
+            self.edit(spec.name, lambda old: replace(old, claims=claims, deployments=deployments))  # noqa: B023
+
+    def keys_needed(self) -> None:
+        """Let the host and the CA say when a key is put away, or a certificate revoked, that is in use."""
+        self.host.keys.needed = self._why_needed
+        self.authority.objects = self._why_live
+
+    def _why_live(self, leaf_sha256: str, reason: int) -> str | None:
+        del reason
+        for service in self.services:
+            if service.endpoint in self.proven and leaf_sha256 in {chain.leaf_sha256 for chain in service.presents}:
+                return f"{service.endpoint} at {service.address} presents it"
+        return None
+
+    def _why_needed(self, key: KeyFact, how: str) -> str | None:
+        spki = key.spki_sha256
+        current = self.current_key(key.certificate)
+        if current is None or current.spki_sha256 == spki:
+            return "it is the current key"
+        for service in self.services:
+            if service.endpoint in self.proven and spki in {chain.spki_sha256 for chain in service.presents}:
+                return f"{service.endpoint} at {service.address} presents it"
+        valid = [
+            chain
+            for _, chain in self.authority.issued
+            if chain.spki_sha256 == spki and chain.leaf_sha256 not in self.authority.revoked
+            if chain.not_after > self.timeline.wall + timedelta(minutes=1)
+        ]
+        known = {row.chain.leaf_sha256 for row in self.store.snapshot().chains}
+        if any(chain.leaf_sha256 in known for chain in valid):
+            return f"a certificate over it is valid, to {how} it is too early"
+        return None
+
+    def is_accepted(self, shown: Showing) -> bool:
+        """Tell whether a person accepted the outage that a showing makes."""
+        return any(start <= shown.start < end for start, end in self.outages)
+
+    @property
+    def proven(self) -> set[Endpoint]:
+        """Return the endpoints that some deployment of the config proves."""
+        specs = self.desired.certificates
+        return {each for spec in specs for deployment in spec.deployments for each in deployment.endpoints}
+
+    def reboot(self, seconds: float) -> None:
+        """Let the machine go down with every process on it, and come up again after a while."""
+        self.faults.counts["the machine reboots"] += 1
+        self.life.dead = True
+        for service in self.services:
+            service.down = True
+        self.timeline.reboot()
+
+        def up() -> None:
+            self.web.up = True
+            for service in self.services:
+                service.down = False
+                service.restart()
+
+        self.timeline.after(seconds, up)
 
     def presented_for(self, certificate: str, service: Service) -> list[str]:
         """Return the leaves that a service presents, of two certificates those of one's key algorithm."""
@@ -92,19 +187,19 @@ class World:
 
     def rings(self, life: Life) -> Rings:
         """Start a process: everything that it holds dies with it, the store's file and the world stay."""
-        self.incarnations += 1
-        clock = SimClock(self.timeline, str(self.incarnations))
-        self.store._clock = clock  # the file was opened by this process
+        self.store.begin_process()
+        self.life = life
         return Rings(
-            clock=mortal(clock, life),
+            clock=mortal(SimClock(self.timeline, life.check), life),
             chance=SimChance(self.rng),
             store=mortal(self.store, life),
             host=mortal(self.host, life),
             dns=mortal(self.dns, life),
             prober=mortal(self.prober, life),
             publishers={"home": mortal(self.publisher, life)},
-            authorities={"ca": mortal(self.authority, life)},
+            authorities={"ca": mortal(cast("Authority", self.authority), life)},
             solver=lambda spec: MortalContext(SimSolver(self.web, spec), life),
+            host_id=NAME,
         )
 
 
@@ -379,11 +474,12 @@ def _edit(world: World, rng: Random, owner: str) -> Callable[[], None]:
                 rdatas = ()
             case _:
                 ttl = 7200
-        world.zone.put(owner, rdatas, ttl, by_hand=True)
+        target = world.zone.target(owner)
+        world.zone.put(target, rdatas, ttl, by_hand=True)
         world.expected_foreign[owner] = {
             record
             for record in rdatas
-            if (owner, record) not in world.zone.added_by_danelaw and not world.prunable(record)
+            if (target, record) not in world.zone.added_by_danelaw and not world.prunable(record)
         }
 
     return edit

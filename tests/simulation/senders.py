@@ -8,7 +8,7 @@ What a record matches is decided here by hashing what `cryptography` parses, wit
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from danelaw.model import TlsaRecord
+from simulation.faults import nobody
 from simulation.services import Showing
 from simulation.timeline import START
 from simulation.zone import Served
@@ -46,10 +47,11 @@ class Refusal:
 
 
 class Judge:
-    """Counts what it compared."""
+    """Counts what it compared. ``accepted`` tells whether a person accepted the outage that a showing makes."""
 
-    def __init__(self, margin: timedelta) -> None:
+    def __init__(self, margin: timedelta, accepted: Callable[[Showing], object] = nobody) -> None:
         self._margin = margin
+        self._accepted = accepted
         self.checks = 0
 
     def refusals(self, served: Iterable[Served], shown: Iterable[Showing], now: datetime) -> list[Refusal]:
@@ -68,15 +70,19 @@ class Judge:
                 first = max(row.start, showing.start)
                 if first >= held_until or first >= (showing.end or now):
                     continue
-                if not refuses(row.rrset.rdatas, showing.chain.leaf_der):
-                    continue
-                by_hand = row.rrset.put_by_hand
-                if by_hand is None or (
-                    by_hand < showing.start
-                    and not (by_hand > START and refused_since(by_hand, row.rrset.rdatas, showing, showings))
-                ):
+                if refuses(row.rrset.rdatas, showing.chain.leaf_der) and not self.excuses(row, showing, showings):
                     found.append(Refusal(row, showing, first))
         return found
+
+    def excuses(self, row: Served, showing: Showing, showings: Iterable[Showing]) -> bool:
+        """Tell whether a refusal is a person's doing: records put there by hand later, or an outage accepted."""
+        if self._accepted(showing):
+            return True
+        by_hand = row.rrset.put_by_hand
+        if by_hand is None:
+            return False
+        is_first = by_hand >= showing.start
+        return is_first or (by_hand > START and refused_since(by_hand, row.rrset.rdatas, showing, showings))
 
 
 def refused_since(at: datetime, rdatas: tuple[TlsaRecord, ...], showing: Showing, showings: Iterable[Showing]) -> bool:

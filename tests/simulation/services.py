@@ -52,6 +52,8 @@ class Service:
         self.address = address
         self._paths = paths
         self._changes = 0
+        self.slow_start = 0.0
+        """How often a reload takes the service away for a while."""
         self.workers: list[Worker] = []
         self.down = False
         self.shown: list[Showing] = []
@@ -63,6 +65,10 @@ class Service:
         """Read the files anew in every worker; where there are none it does not come up."""
         worker = self._read()
         self._become([worker] if worker else [])
+
+    def come_back(self) -> None:
+        self.down = False
+        self.restart()
 
     def _read(self) -> Worker:
         return tuple(self._disk.paths[path].chain for path in self._paths if path in self._disk.paths)
@@ -93,6 +99,10 @@ class Service:
             return
         if self._faults.strikes("a reload is slow", 0.15):
             self._timeline.after(self._rng.uniform(0.1, 40), self.restart)
+            return
+        if self.slow_start and self._faults.strikes("a service comes back slowly", self.slow_start):
+            self.down = True
+            self._timeline.after(self._rng.uniform(0.1, 90), self.come_back)
             return
         old = list(self.workers)
         self.restart()

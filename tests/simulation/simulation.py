@@ -1,23 +1,25 @@
 """One history from a seed: runs of the real `apply` on a timer, crashes among them, and what is asked of it all."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
+from typing import cast
 
-from danelaw.errors import UnsafePlan
-from danelaw.lifecycle import renewal_at
-from danelaw.model import Activate, CertificateSpec, Prove, Reload, Step, TlsaRecord
+from danelaw.errors import RetryLater, UnsafePlan
+from danelaw.model import Activate, Prove, Reload, Rest, Step
 from danelaw.run import runner
+from danelaw.run.act import describe
 from danelaw.run.obtain import WINDOW
 from danelaw.run.rings import Outcome
+from simulation.clients import Clients
+from simulation.endings import lost_keys, unfinished
 from simulation.faults import Life, SimulatedCrash
-from simulation.mint import SimKey
 from simulation.pairs import build_pair
-from simulation.scenarios import DAYS, Kind, World, build
+from simulation.rollovers import react, turn_over
+from simulation.scenarios import DAYS, PAIRS, Kind, Single, World, build
 from simulation.senders import Judge
 from simulation.timeline import START
 
@@ -30,6 +32,19 @@ LONGEST_RUN = 20_000
 """Touches of the world; a run that makes more never ends."""
 
 
+AT_REST = frozenset({"renewal", "scheduled", "retiring"})
+"""Waits of a world in which nothing is in course."""
+
+PATIENT = AT_REST | {"cached", "history", "backoff", "settling"}
+"""Waits whose end is worth waking for."""
+
+REST_DAYS = 45
+"""How long a history may go on until all is at rest."""
+
+CLIENTS = 300
+"""Instants at which clients ask, in a history."""
+
+
 @dataclass
 class Report:
     """What a history was like, and what was wrong with it."""
@@ -40,7 +55,10 @@ class Report:
     runs: int = 0
     crashes: int = 0
     renewals: int = 0
+    rollovers: int = 0
     checks: int = 0
+    clients: int = 0
+    held: int = 0
     steps: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
@@ -49,57 +67,78 @@ class Report:
         wrong = f", {len(self.violations)} VIOLATIONS" if self.violations else ""
         return (
             f"seed {self.seed} ({self.kind}): {self.days:.0f} days, {self.runs} runs, {self.crashes} crashes, "
-            f"{self.steps} steps, {self.renewals} certificates, {sum(self.faults.values())} faults, "
-            f"{self.checks} checks{wrong}"
+            f"{self.steps} steps, {self.renewals} certificates, {self.rollovers} rollovers, "
+            f"{sum(self.faults.values())} faults, {self.clients} clients, {self.checks} checks{wrong}"
         )
 
 
 class Simulation:
     """A world and the timer that runs `apply` in it."""
 
-    def __init__(self, seed: int, kind: Kind | None = None, *, certificates: int = 1, verbose: bool = False) -> None:
-        self.world = _world(seed, kind, certificates)
-        self.report = Report(seed, self.world.kind, 0)
+    def __init__(self, world: World, seed: int, *, verbose: bool = False) -> None:
+        self.world = world
+        self.report = Report(seed, world.kind, 0)
         self._rng = Random(seed * 2 + 1)  # noqa: S311 (nothing secret)
         self._verbose = verbose
         self._restless = 0
         self._retry = False
+        self._rest: Rest | None = None
         self._eager = self._rng.random() < 0.15
+        self._promised: dict[str, set[str]] = {}
 
     def play(self) -> Report:
         """Let the whole history happen, then judge it."""
         timeline = self.world.timeline
         end = START + timedelta(days=DAYS)
-        while timeline.now < end:
-            outcome = self._run()
+        while timeline.now < end or (self._is_busy() and timeline.now < end + timedelta(days=REST_DAYS)):
+            outcome = self.run()
             timeline.advance_to(max(self._next(outcome), timeline.now + timedelta(seconds=1)))
             self._meddle()
-        self._judge()
+        self.judge()
         return self.report
 
-    def _run(self) -> Outcome | None:
+    def _is_busy(self) -> bool:
+        """Tell whether a rollover is in course: a history ends where all is at rest."""
+        rest = self._rest
+        return self.world.rolls and (rest is None or bool(rest.holds) or any(w.code not in AT_REST for w in rest.waits))
+
+    def run(self, fuse: int | None = None, *, wait: bool | None = None) -> Outcome | None:
+        """Let the timer run `apply` once; return its outcome, None where it was killed or failed as a whole."""
         world, report = self.world, self.report
         dies = self._rng.random() < CRASHES * world.faults.intensity and not world.faults.calm
-        life = Life(self._rng.randrange(1, 90) if dies else LONGEST_RUN)
-        options = runner.Options(wait=self._rng.random() < 0.1, retry_now=self._retry)
+        if dies and fuse is None:
+            fuse = self._rng.randrange(1, 90)
+        life = Life(LONGEST_RUN if fuse is None else fuse)
+        stays = self._rng.random() < 0.1 if wait is None else wait
+        options = runner.Options(wait=stays, retry_now=self._retry)
         report.runs += 1
+        boots = world.timeline.boots
+        self._rest = None
         try:
             outcome = runner.apply(world.desired, world.rings(life), options)
         except SimulatedCrash:
-            if not dies:
+            if fuse is None and world.timeline.boots == boots:
                 report.violations.append(f"{world.timeline.now}: a run did not end")
             report.crashes += 1
+            world.store.forget()
             self._say("CRASH")
+            self._keep_promises()
             return None
         except UnsafePlan as error:
             report.violations.append(f"{world.timeline.now}: {error}")
             return None
+        except RetryLater as error:  # the state's disk is full
+            self._say(str(error))
+            if world.faults.calm or not world.store.is_full:
+                report.violations.append(f"{world.timeline.now}: {error}")
+            return None
         report.steps += len(outcome.steps)
-        self._retry = any(hold.code == "lost" for hold in outcome.rest.holds)  # the person does what is asked for
+        self._rest = outcome.rest
+        self._retry = react(world, outcome)  # the person does what is asked for
         report.violations.extend(f"{world.timeline.now}: {text}" for text in outcome.failed if "promise 1:" in text)
         for step in outcome.steps:
-            self._say(str(step))
-        self._say(str(outcome.rest))
+            self._say(f"{describe(step)}: {step.why}")
+        self._say("; ".join([*(f"waits {w.code} {w.until:%m-%d %H:%M}" for w in outcome.rest.waits), *_said(outcome)]))
         for text in outcome.failed:
             self._say(f"failed: {text}")
             if "is refused: a sender may hold" in text:  # the runner reports `UnsafePlan` and carries on
@@ -107,9 +146,16 @@ class Simulation:
         if not world.web.up and not self._is_owed(outcome):
             report.violations.append(f"{world.timeline.now}: the web server is down after a run that says nothing")
         report.violations.extend(self._unproven(outcome))
-        if not world.faults.intensity:
+        if not world.faults.intensity and not world.rolls:
             report.violations.extend(f"{world.timeline.now}: {text}" for text in _clumsy(world, outcome.steps))
+        self._keep_promises()
         return outcome
+
+    def _keep_promises(self) -> None:
+        """See that a next key which was published is kept: it is there, and stays so until it is the current one."""
+        if self.world.rolls:
+            self._promised, wrong = lost_keys(self.world, self._promised)
+            self.report.violations.extend(wrong)
 
     def _unproven(self, outcome: Outcome) -> list[str]:
         """Promise 5: what was taken for proven in this run is what every service presents."""
@@ -146,42 +192,60 @@ class Simulation:
         if outcome is None:
             return now + timedelta(minutes=self._rng.uniform(0.1, 60))
         waits = outcome.rest.waits
-        quiet = not outcome.rest.holds and all(wait.code == "renewal" for wait in waits)
+        quiet = not outcome.rest.holds and all(wait.code in AT_REST for wait in waits)
         self._restless = 0 if quiet else min(self._restless + 1, 10)
         if quiet:
             pause = timedelta(days=self._rng.uniform(5, 40))
         else:
             pause = timedelta(hours=min(self._rng.uniform(0.7, 1.3) * 1.5**self._restless, 24))
-        patient = {"renewal", "cached", "history", "backoff"}
+        until = self.world.timeline.true_at
         ends = [
-            wait.until
+            until(wait.until)
             for wait in waits
-            if self._eager or quiet or (wait.code in patient and wait.until - now > HOUR / 4)
+            if self._eager or quiet or (wait.code in PATIENT and until(wait.until) - now > HOUR / 4)
         ]
         jitter = timedelta(seconds=self._rng.uniform(0, 120))
-        return min([now + pause, *(end + jitter for end in ends if end > now)])
+        asked = [at for at, _ in self.world.meddling[:1] if self.world.rolls]  # who asks also runs it
+        return min([now + pause, *(end + jitter for end in ends if end > now), *asked])
 
     def _meddle(self) -> None:
         while self.world.meddling and self.world.meddling[0][0] <= self.world.timeline.now:
             _, edit = self.world.meddling.pop(0)
             edit()
 
-    def _judge(self) -> None:
+    def judge(self) -> None:
+        """Ask everybody that could have been, and some who were; and see that all ended well."""
         world, report = self.world, self.report
         now = world.timeline.now
         report.days = (now - START).total_seconds() / 86400
         report.renewals = len(world.authority.issued)
+        report.rollovers = sum(key.current_since is not None for key in world.store.snapshot().keys) - len(world.keys)
         report.faults = world.faults.counts
-        judge = Judge(world.desired.lookup_margin)
-        served = [row for server in world.zone.listed for row in server.served]
-        shown = [row for service in world.services for row in service.shown]
-        report.violations.extend(str(refusal) for refusal in judge.refusals(served, shown, now))
-        report.checks = judge.checks
+        report.violations.extend(refused(world, report, CLIENTS if world.rolls else CLIENTS // 4))
         report.violations.extend(_trespasses(world))
-        report.violations.extend(_unfinished(world))
+        report.violations.extend(unfinished(world))
         report.violations.extend(_hammering(world))
-        if not world.faults.intensity:
+        report.violations.extend(world.host.keys.wrong)
+        report.violations.extend(world.authority.wrong)
+        if not world.faults.intensity and not world.rolls:
             report.violations.extend(_failed_without_a_fault(world))
+
+
+def refused(world: World, report: Report, clients: int) -> list[str]:
+    """Return what senders refuse, or refused: promise 1."""
+    margin = world.desired.lookup_margin
+    judge = Judge(margin, world.is_accepted)
+    served = [row for server in world.zone.listed for row in server.served]
+    shown = [row for service in world.services for row in service.shown]
+    wrong = [str(refusal) for refusal in judge.refusals(served, shown, world.timeline.now)]
+    asked = Clients(Random(report.seed), judge, served, shown)  # noqa: S311 (nothing secret)
+    wrong += asked.ask(clients, world.timeline.now, margin)
+    report.checks, report.clients, report.held = judge.checks, asked.checks, asked.held
+    return wrong
+
+
+def _said(outcome: Outcome) -> list[str]:
+    return [f"HOLD {hold.code} {hold.subject}: {hold.why}" for hold in outcome.rest.holds]
 
 
 def _trespasses(world: World) -> list[str]:
@@ -217,8 +281,8 @@ def _failed_without_a_fault(world: World) -> list[str]:
 def _hammering(world: World) -> list[str]:
     """Let's Encrypt's limit: five certificates of one set of names in seven days."""
     wrong: list[str] = []
-    for key in world.keys.values():
-        instants = [at for at, chain in world.authority.issued if chain.spki_sha256 == key.spki_sha256]
+    for spki in dict.fromkeys(chain.spki_sha256 for _, chain in world.authority.issued):
+        instants = [at for at, chain in world.authority.issued if chain.spki_sha256 == spki]
         wrong.extend(
             f"more than five certificates in the week from {first}"
             for first, sixth in zip(instants, instants[5:], strict=False)
@@ -227,62 +291,17 @@ def _hammering(world: World) -> list[str]:
     return wrong
 
 
-def _unfinished(world: World) -> list[str]:
-    """Liveness: faults are over since long, so everything is as the config wants it."""
-    wrong = []
-    now = world.timeline.now
-    facts = world.store.snapshot()
-    if not world.web.up:
-        wrong.append("the web server is down")
-    wrong.extend(f"the effect {row.kind} of {row.subject} is open" for row in facts.effects if not row.ended_at)
-    for spec in world.desired.certificates:
-        wrong.extend(f"{spec.name}: {text}" for text in _not_renewed(world, spec, now))
-    claims = [claim for spec in world.desired.certificates for claim in spec.claims]
-    for owner in dict.fromkeys(claim.endpoint.owner for claim in claims):
-        ours = [claim for claim in claims if claim.endpoint.owner == owner]
-        expected = {_expected(world.keys[claim.certificate], spec) for claim in ours for spec in claim.records}
-        expected |= world.expected_foreign[owner]
-        for server in world.zone.servers:
-            rrset = server.version.get(owner)
-            found = set(rrset.rdatas) if rrset else set()
-            if found != expected:
-                wrong.append(f"{owner} at {server.address}: {_short(found)} instead of {_short(expected)}")
-    return [f"at the end: {text}" for text in wrong]
+def simulate(
+    seed: int, kind: Kind | None = None, *, certificates: int = 1, rollovers: bool = False, verbose: bool = False
+) -> Report:
+    """Play the history of one seed and judge it."""
+    return Simulation(world_of(seed, kind, certificates, rollovers=rollovers), seed, verbose=verbose).play()
 
 
-def _not_renewed(world: World, spec: CertificateSpec, now: datetime) -> list[str]:
-    key = world.keys[spec.name]
-    issued = [chain for _, chain in world.authority.issued if chain.spki_sha256 == key.spki_sha256]
-    if not issued or renewal_at(issued[-1]) < now - timedelta(days=2):
-        return ["the certificate was not renewed"]
-    proven = {endpoint for deployment in spec.deployments for endpoint in deployment.endpoints}
-    return [
-        f"{service.endpoint} at {service.address} does not present the newest certificate"
-        for service in world.services
-        if service.endpoint in proven
-        and (service.down or world.presented_for(spec.name, service) != [issued[-1].leaf_sha256])
-    ]
-
-
-def _expected(key: SimKey, spec: tuple[int, int, int]) -> TlsaRecord:
-    digest = hashlib.sha256 if spec[2] == 1 else hashlib.sha512
-    return TlsaRecord(*spec, digest(key.spki_der).digest())
-
-
-def _short(records: set[TlsaRecord]) -> str:
-    return "{" + ", ".join(str(record)[:14] for record in sorted(records)) + "}"
-
-
-def _world(seed: int, kind: Kind | None, certificates: int) -> World:
-    match kind:
-        case "beside" | "both" | "both first":
-            return build_pair(seed, kind)
-        case None if certificates == 2:
-            return build_pair(seed)
-        case _:
-            return build(seed, kind)
-
-
-def simulate(seed: int, kind: Kind | None = None, *, certificates: int = 1, verbose: bool = False) -> Report:
-    """Play one seed, of one certificate or of two."""
-    return Simulation(seed, kind, certificates=certificates, verbose=verbose).play()
+def world_of(seed: int, kind: Kind | None = None, certificates: int = 1, *, rollovers: bool = False) -> World:
+    """Draw the world of a seed."""
+    if kind in PAIRS or (kind is None and certificates > 1):
+        world = build_pair(seed, kind)
+    else:
+        world = build(seed, cast("Single | None", kind))
+    return turn_over(world, Random(seed * 3 + 2)) if rollovers else world  # noqa: S311 (nothing secret)

@@ -3,7 +3,7 @@
 Every server keeps a record of what it served from when to when; `senders` judges by that alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -31,13 +31,34 @@ class RRset:
     put_by_hand: datetime | None = None
 
 
-Version = Mapping[str, RRset]
-"""The zone's TLSA RRsets by owner name; absent ones are not in it."""
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A CNAME at an owner name, which a person put there: the records stand at ``target``."""
+
+    target: str
+    ttl: int
+
+
+Version = Mapping[str, RRset | Alias]
+"""The zone's TLSA RRsets and CNAMEs by owner name; absent ones are not in it."""
+
+
+def resolved(version: Version, owner: str) -> tuple[RRset | None, Alias | None]:
+    """Return what an owner name leads to, and the CNAME that it leads over."""
+    found = version.get(owner)
+    if not isinstance(found, Alias):
+        return found, None
+    behind = version.get(found.target)
+    assert not isinstance(behind, Alias), "one CNAME is enough"
+    return behind, found
 
 
 @dataclass(slots=True)
 class Served:
-    """What one server answered from ``start`` to ``end`` (None: still does)."""
+    """What one server answered from ``start`` to ``end`` (None: still does), over a CNAME or without one.
+
+    ``led_away``: it ended because the CNAME led elsewhere from then on.
+    """
 
     owner: str
     server: str
@@ -45,11 +66,19 @@ class Served:
     ttl: int
     start: datetime
     end: datetime | None = None
+    alias: Alias | None = None
+    led_away: bool = False
+
+    @property
+    def ttl_held(self) -> timedelta:
+        """How long a cache may keep the RRset: a validator knows the original TTL too (RFC 4035 section 5.3.3)."""
+        return timedelta(seconds=max(self.ttl, self.rrset.ttl))
 
     @property
     def hold(self) -> timedelta:
-        """How long a cache may keep it: a validator knows the original TTL too (RFC 4035 section 5.3.3)."""
-        return timedelta(seconds=max(self.ttl, self.rrset.ttl))
+        """How long after ``end`` a cache may have it: whoever holds the CNAME still goes on fetching what is behind."""
+        cname = timedelta(seconds=self.alias.ttl if self.alias and self.led_away else 0)
+        return cname + self.ttl_held
 
 
 @dataclass(slots=True)
@@ -78,8 +107,9 @@ class NameServer:
         version = {} if self.dead else self.version
         open_rows = {row.owner: row for row in self.served if row.end is None}
         for owner, row in open_rows.items():
-            rrset = version.get(owner)
-            same = rrset is not None and (rrset.rdatas, rrset.ttl, rrset.put_by_hand) == (
+            rrset, alias = resolved(version, owner)
+            same = rrset is not None and (alias, rrset.rdatas, rrset.ttl, rrset.put_by_hand) == (
+                row.alias,
                 row.rrset.rdatas,
                 row.rrset.ttl,
                 row.rrset.put_by_hand,
@@ -88,10 +118,12 @@ class NameServer:
                 row.rrset = rrset  # signed anew
             else:
                 row.end = now
-        for owner, rrset in version.items():
+                row.led_away = row.alias is not None and row.alias != alias and not self.dead
+        for owner in version:
+            rrset, alias = resolved(version, owner)
             row_now = open_rows.get(owner)
-            if row_now is None or row_now.end is not None:
-                self.served.append(Served(owner, self.address, rrset, self.ttl(rrset), now))
+            if rrset is not None and (row_now is None or row_now.end is not None):
+                self.served.append(Served(owner, self.address, rrset, self.ttl(rrset), now, alias=alias))
 
 
 class Zone:
@@ -118,6 +150,18 @@ class Zone:
             server.version = whole
             server.note(START)
 
+    def begin_alias(self, owner: str, alias: Alias) -> None:
+        """Let every server have had a CNAME at an owner name for long, the records standing at its target."""
+        version = dict(self.primary.version)
+        rrset = version.pop(owner, None)
+        if isinstance(rrset, RRset):
+            version[alias.target] = rrset
+        version[owner] = alias
+        for server in self.servers:
+            server.version = version
+            server.served = [row for row in server.served if row.end is not None]
+            server.note(START)
+
     def remember(self, owner: str, rdatas: Records, ttl: int, end: datetime) -> None:
         """Let an RRset have stood at a server before the simulation began."""
         rrset = RRset(rdatas, ttl, START + VALIDITY, START)
@@ -125,26 +169,57 @@ class Zone:
         server.served.append(Served(owner, server.address, rrset, ttl, end - VALIDITY, end))
 
     def rrset(self, owner: str) -> RRset | None:
-        return self.primary.version.get(owner)
+        return resolved(self.primary.version, owner)[0]
+
+    def seen_at(self, server: NameServer, owner: str) -> tuple[RRset | None, Alias | None]:
+        """Return what a server says that an owner name leads to, and over which CNAME."""
+        return resolved(server.version, owner)
+
+    def target(self, owner: str) -> str:
+        """Return where the records of an owner name stand at the primary."""
+        found = self.primary.version.get(owner)
+        return found.target if isinstance(found, Alias) else owner
 
     def rdatas(self, owner: str) -> Records:
         rrset = self.rrset(owner)
         return rrset.rdatas if rrset else ()
 
     def put(self, owner: str, rdatas: Iterable[TlsaRecord], ttl: int, *, by_hand: bool) -> None:
-        """Change the RRset at the primary; the secondaries hear of it."""
+        """Change the RRset that stands at a name at the primary; the secondaries hear of it."""
         now = self._timeline.now
         kept = tuple(sorted(set(rdatas)))
-        version = {name: rrset for name, rrset in self.primary.version.items() if name != owner}
-        if kept:
-            version[owner] = RRset(kept, ttl, now + VALIDITY, now if by_hand else None)
+        self._change(owner, RRset(kept, ttl, now + VALIDITY, now if by_hand else None) if kept else None)
+
+    def put_beside(self, owner: str, change: Callable[[set[TlsaRecord]], set[TlsaRecord]]) -> None:
+        """Let another writer change records of its own; who put the others there stays as it is."""
+        target, rrset = self.target(owner), self.rrset(owner)
+        if rrset is not None:
+            changed = tuple(sorted(change(set(rrset.rdatas))))
+            self._change(target, replace(rrset, rdatas=changed, expires=self._timeline.now + VALIDITY))
+
+    def lead(self, owner: str, alias: Alias | None) -> None:
+        """Put a CNAME at an owner name, its records going along to the target; or take it away, them coming back."""
+        rrset, before, after = self.rrset(owner), self.target(owner), alias.target if alias else owner
+        self.added_by_danelaw |= {(after, record) for name, record in self.added_by_danelaw if name == before}
+        if alias is not None and rrset is not None:
+            self._change(alias.target, rrset)
+        self._change(owner, alias or rrset)
+
+    def _change(self, name: str, entry: RRset | Alias | None) -> None:
+        now = self._timeline.now
+        version = {known: each for known, each in self.primary.version.items() if known != name}
+        if entry is not None:
+            version[name] = entry
         self.primary.version = version
         self.primary.note(now)
         self._notify(self.primary)
 
     def _resign(self) -> None:
         expires = self._timeline.now + VALIDITY
-        self.primary.version = {o: replace(rrset, expires=expires) for o, rrset in self.primary.version.items()}
+        self.primary.version = {
+            owner: each if isinstance(each, Alias) else replace(each, expires=expires)
+            for owner, each in self.primary.version.items()
+        }
         self.primary.note(self._timeline.now)
         self._notify(self.primary)
         self._timeline.at(self._timeline.now + RESIGN * self._rng.uniform(0.7, 1.1), self._resign)
@@ -205,13 +280,14 @@ class SimDnsView:
         if self._faults.strikes("no look at DNS succeeds", 0.01):
             return OwnerLook(owner, ZONE, owner, {}, (), problem="the zone's servers cannot be found")
         listed = [server.address for server in self._zone.listed]  # senders and we ask these; a hidden primary nobody
-        now = self._timeline.now
         dropped = {
             row.server
             for row in known
-            if row.owner == owner and now - row.last_at < timedelta(seconds=row.ns_ttl) and row.server not in listed
+            if row.owner == owner
+            and self._timeline.wall - row.last_at < timedelta(seconds=row.ns_ttl)
+            and row.server not in listed
         }
-        readings: list[Reading] = []
+        answers: dict[str, NameServer] = {}
         unanswered: list[Unanswered] = []
         for server in self._zone.servers:
             if server.address not in listed and server.address not in dropped:
@@ -221,12 +297,13 @@ class SimDnsView:
                 self._timeline.spend(1.5)
                 unanswered.append(Unanswered(owner, server.address, "no answer within 1.5 s"))
                 continue
-            readings.append(_reading(owner, server))
+            answers[server.address] = server
+        target, readings = _readings(owner, answers)
         return OwnerLook(
             owner=owner,
             zone=ZONE,
-            target=owner,
-            servers=dict.fromkeys(listed, NS_TTL),
+            target=target,
+            servers=dict.fromkeys([*listed, *(r.server for r in readings if " at " in r.server)], NS_TTL),
             readings=tuple(readings),
             unanswered=tuple(unanswered),
             validated=self._validated(owner),
@@ -243,7 +320,7 @@ class SimDnsView:
         if not able:
             return Validated("indeterminate", "SERVFAIL", why="no server answers")
         server = self._rng.choice(able)
-        rrset = server.version.get(owner)
+        rrset, _ = resolved(server.version, owner)
         if rrset is None:
             return Validated("secure", "NXDOMAIN")
         if rrset.expires < now:
@@ -254,19 +331,40 @@ class SimDnsView:
         return validated
 
 
-def _reading(owner: str, server: NameServer) -> Reading:
-    rrset = server.version.get(owner)
-    if rrset is None:
-        return Reading(owner, server.address, "NXDOMAIN", (), 0, target=owner)
+def _readings(owner: str, answers: Mapping[str, NameServer]) -> tuple[str, list[Reading]]:
+    """Return where the records stand, and what each server says, as `danelaw.dns` puts it together.
+
+    Where servers disagree about a CNAME, all are read at its target, and those without it at the owner name too.
+    """
+    found = {address: server.version.get(owner) for address, server in answers.items()}
+    alias = next((each for each in found.values() if isinstance(each, Alias)), None)
+    if alias is None:
+        return owner, [_reading(owner, owner, address, server) for address, server in answers.items()]
+    readings = [_reading(owner, alias.target, address, server, alias.ttl) for address, server in answers.items()]
+    readings += [
+        _reading(owner, owner, f"{address} at {owner}", answers[address])
+        for address, each in found.items()
+        if not isinstance(each, Alias)
+    ]
+    return alias.target, readings
+
+
+def _reading(owner: str, name: str, label: str, server: NameServer, cname_ttl: int = 0) -> Reading:
+    """Return what a server holds at a name, as a reading of an owner name."""
+    rrset = server.version.get(name)
+    target = name if name != owner else ""
+    if not isinstance(rrset, RRset):
+        return Reading(owner, label, "NXDOMAIN", (), 0, cname_ttl=cname_ttl, target=target)
     return Reading(
         owner=owner,
-        server=server.address,
+        server=label,
         rcode="NOERROR",
         rdatas=rrset.rdatas,
         ttl=server.ttl(rrset),
         original_ttl=rrset.ttl,
+        cname_ttl=cname_ttl,
         rrsig_expires=rrset.expires.replace(microsecond=0),
-        target=owner,
+        target=target,
     )
 
 
@@ -292,6 +390,8 @@ class SimPublisher:
         self._answers()
         if self._timeline.now < self.closed_until or self._faults.strikes("an update is refused", 0.05):
             raise Refused("the server refuses the update: REFUSED")
+        if target != self._zone.target(target):
+            raise Lost(f"{target} is an alias")  # RFC 2136 section 3.4.2.2: its absence is a prerequisite
         if set(self._zone.rdatas(target)) != set(expected) or self._faults.strikes(
             "an update is lost to another", 0.02
         ):
