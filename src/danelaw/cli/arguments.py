@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="what apply would do now and later, and why; changes nothing")
     plan.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
     plan.add_argument("--exit-code", action="store_true", help="exit 3 where there is something to do")
+    plan.add_argument("--html", metavar="FILE", help="write a page with a picture of the plan over time")
 
     apply = commands.add_parser("apply", help="do all that is safe now, and say when the next step is due")
     apply.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
     status = commands.add_parser("status", help="each certificate, from what is stored")
     status.add_argument("names", nargs="*", metavar="NAME", help=NAME_HELP)
+    status.add_argument("--html", metavar="FILE", help="write a page with a picture of each certificate over time")
 
     revoke = commands.add_parser("revoke", help="revoke a certificate")
     revoke.add_argument("name", nargs="?", metavar="NAME", help="the newest certificate of that name")

@@ -99,6 +99,8 @@ def configured(arguments: argparse.Namespace, asked: "Survey | None" = None) -> 
     from danelaw.config import load  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import survey  # noqa: PLC0415 (start-up)
 
+    if getattr(arguments, "html", None) == "":
+        raise InputError("--html: is empty")
     deploys_nothing = arguments.command in {"recover", "status"}
     config = load(arguments.config, asked or survey(arguments.config, prefers_last=deploys_nothing))
     if not config.desired.certificates and arguments.command in {"plan", "apply"}:
@@ -170,7 +172,7 @@ def _plan(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import is_to_do, plan_lines  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
-    from danelaw.run.plan import plan  # noqa: PLC0415 (start-up)
+    from danelaw.run.plan import planned  # noqa: PLC0415 (start-up)
     from danelaw.run.report import plan_json  # noqa: PLC0415 (start-up)
     from danelaw.run.runner import chosen  # noqa: PLC0415 (start-up)
 
@@ -178,11 +180,17 @@ def _plan(arguments: argparse.Namespace, around: Around) -> int:
     chosen(config.desired, arguments.names)
     with opened(config, _to_stderr(arguments), changes=False, around=around) as world:
         warn(arguments, world.warnings)
-        entries = plan(config.desired, world.rings, arguments.names)
+        found = planned(config.desired, world.rings, arguments.names)
         said = notes(config.desired, world.store.snapshot(), world.rings.host)
         said += address_notes(config.desired, world.rings.dns)
-    value = plan_json(entries, said)
+        at = world.rings.clock.now()
+    value = plan_json(found.entries, said)
     show(arguments, value, plan_lines)
+    if arguments.html:
+        from danelaw.cli.pages import write_page  # noqa: PLC0415 (start-up)
+        from danelaw.web.timeline.pages import plan_page  # noqa: PLC0415 (start-up: it imports Jinja2)
+
+        write_page(arguments, plan_page(config.desired, *found, said, at, arguments.names))
     return 3 if arguments.exit_code and is_to_do(value) else 0
 
 
@@ -250,8 +258,14 @@ def _status(arguments: argparse.Namespace, around: Around) -> int:
     with opened(config, changes=False, around=around) as world:
         facts = known_now(world.rings)
         said = notes(config.desired, facts, world.rings.host)
-        value = status(desired, facts, world.rings.clock.now(), said)
+        at = world.rings.clock.now()
+    value = status(desired, facts, at, said)
     show(arguments, value, status_lines)
+    if arguments.html:
+        from danelaw.cli.pages import write_page  # noqa: PLC0415 (start-up)
+        from danelaw.web.timeline.pages import managed, managed_page  # noqa: PLC0415 (start-up: it imports Jinja2)
+
+        write_page(arguments, managed_page(managed(desired, facts, said, at), served=False))
     return 0
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle.clock import levelled, moves
@@ -67,18 +68,34 @@ def imagined_look(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> 
     return store.snapshot()
 
 
+class Planned(NamedTuple):
+    """A plan with the facts that it was made of: those stored, what a look added, and keys that would be adopted."""
+
+    entries: list[Entry]
+    facts: Facts
+
+
 def plan(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> list[Entry]:
     """Return what `apply` would do. The public half of a key that would be adopted is read, and nothing is kept."""
+    return planned(desired, rings, names).entries
+
+
+def planned(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> Planned:
+    """Return what `apply` would do (see `plan`), and the facts that this follows from."""
     entries: list[Entry] = []
+    adopted: list[KeyFact] = []
+    store = Forgetful(rings.store.snapshot())
     for part in components(desired, names):
-        store = Forgetful(rings.store.snapshot())
         facts = look(part, replace(rings, store=store))
         now = rings.clock.now()
         keys, refused = adoptable(rings, part, facts)
         tries = tuple(_refused_try(name, why, now) for name, why in refused.items())
         facts = replace(facts, effects=(*facts.effects, *tries))
         entries.extend(_held(entry, refused) for entry in timeline(part, facts, now, keys))
-    return sorted(_last_of_each(entries), key=lambda entry: entry.at)
+        adopted.extend(keys.values())
+    known = store.snapshot()
+    in_order = sorted(_last_of_each(entries), key=lambda entry: entry.at)
+    return Planned(in_order, replace(known, keys=(*known.keys, *adopted)))
 
 
 def _last_of_each(entries: Sequence[Entry]) -> list[Entry]:

@@ -24,8 +24,8 @@ class Managed(NamedTuple):
 
 def plan_page(
     desired: Desired,
-    facts: Facts,
     entries: Sequence[Entry],
+    facts: Facts,
     said: Iterable[Note],
     now: datetime,
     names: Iterable[str] = (),

@@ -62,7 +62,9 @@ def views(
     for number, spec in enumerate(desired.certificates):
         if not wanted or spec.name in wanted:
             own = [entry for entry in entries if concerns(entry, spec)]
-            found.append(_view(timeline_of(desired, facts, entries, now, spec.name), own, number))
+            # Parts are looked at one after the other: each was planned at an instant of its own.
+            at = min((entry.at for entry in own if entry.now), default=now)
+            found.append(_view(timeline_of(desired, facts, entries, at, spec.name), own, number))
     return tuple(found)
 
 
