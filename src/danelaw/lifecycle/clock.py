@@ -17,7 +17,7 @@ SLACK = 2.0
 """Seconds by which the clocks may disagree: a leap second, and the moment between reading one and the other."""
 
 DRIFT = 0.001
-"""The part of what has passed by which they may disagree beyond that; NTP slews by 500 ppm at most (RFC 5905)."""
+"""The part of what has passed by which they may disagree beyond that; NTP slews by 500 ppm at most."""
 
 UP_AGAIN = 3600.0
 """Seconds that a machine may have been off: more proves nothing, since a clock that is ahead looks the same."""

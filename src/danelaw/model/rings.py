@@ -24,7 +24,7 @@ class Clock(Protocol):
         ...
 
     def sleep_until(self, at: datetime) -> None:
-        """Sleep until the wall clock reaches ``at``."""
+        """Sleep until the wall clock reaches ``at``; where it is set meanwhile, no longer than it was to be."""
         ...
 
 

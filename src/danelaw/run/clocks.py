@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from danelaw.lifecycle.clock import levelled, stepped
 from danelaw.lifecycle.merge import merge
-from danelaw.model import ClockSeen, ClockStepped, Fact, Facts
+from danelaw.model import Clock, ClockSeen, ClockStepped, Fact, Facts
 from danelaw.run.rings import Rings
 
 
@@ -33,6 +33,11 @@ def known_now(rings: Rings) -> Facts:
     facts = rings.store.snapshot()
     now, clocks = _as_they_stand(facts, rings)
     return merge(levelled(facts, now), [each for each in clocks if isinstance(each, ClockStepped)])
+
+
+def uptime(clock: Clock) -> timedelta:
+    """Return the time since boot: what a run's own limits are measured by, since nobody sets that clock."""
+    return timedelta(seconds=clock.boot()[1])
 
 
 def last_seen(facts: Facts, host: str) -> ClockSeen | None:

@@ -17,6 +17,7 @@ from danelaw.errors import Refused, RetryLater
 from danelaw.model import CertificateSpec, Clock, Progress, Solver
 from danelaw.names import dialled
 from danelaw.probe import Handshakes
+from danelaw.run.clocks import uptime
 from danelaw.run.rings import Around, Listener, Rings, nobody, nothing
 from danelaw.run.senders import real_senders
 from danelaw.run.system import SystemChance, SystemClock, this_host
@@ -112,7 +113,7 @@ def solver(spec: CertificateSpec, clock: Clock, say: Progress) -> Iterator[Solve
         yield WebrootSolver(*spec.http01.webroots)
         return
     listener = ListenerSolver(spec.http01.listen)
-    until = clock.now() + FREEING
+    ends = uptime(clock) + FREEING
     with ExitStack() as stack:
         stack.push(listener)  # before it is entered: being told to stop may come in the midst of that
         while True:
@@ -120,10 +121,9 @@ def solver(spec: CertificateSpec, clock: Clock, say: Progress) -> Iterator[Solve
                 listener.__enter__()
                 break
             except Refused as taken:
-                now = clock.now()
-                if spec.pre_challenge is None or now >= until:
+                if spec.pre_challenge is None or uptime(clock) >= ends:
                     raise RetryLater(str(taken)) from taken
-            clock.sleep_until(now + PAUSE)
+            clock.sleep_until(clock.now() + PAUSE)
         for left_out in listener.left_out:
             say(left_out)
         yield listener

@@ -12,6 +12,7 @@ from datetime import timedelta
 from danelaw.lifecycle.sight import looked_at
 from danelaw.model import Chain, Deployment, Desired, Fact, ProbeRequest, ProbeResult
 from danelaw.names import format_host_port, mapped
+from danelaw.run.clocks import uptime
 from danelaw.run.look import every_place, probes, see
 from danelaw.run.ours import our_addresses
 from danelaw.run.rings import Rings
@@ -34,15 +35,15 @@ def prove(
     Returns the facts of the last round, the evidence, and the failure in words (None: proven). ``chain`` None (what
     stood there before us and cannot be read) asks only that every handshake succeeds.
     """
-    rings.clock.sleep_until(rings.clock.now() + BREATH)
-    started = rings.clock.now()
+    clock = rings.clock
+    clock.sleep_until(clock.now() + BREATH)
+    started = uptime(clock)
     while (asked := _requests(desired, rings, deployment, chain)).problem:
-        now = rings.clock.now()
-        if not asked.may_pass or now - started > PATIENCE:
+        if not asked.may_pass or uptime(clock) - started > PATIENCE:
             return [], "", asked.problem
-        rings.clock.sleep_until(now + PAUSE)
+        clock.sleep_until(clock.now() + PAUSE)
     requests = asked.requests
-    started = rings.clock.now()
+    started = uptime(clock)
     passed, told = 0, False
     deploys_chain = any("chain" in file.parts for file in deployment.files)
     length = len(chain.certificates_der) if chain and deploys_chain else 1
@@ -50,15 +51,15 @@ def prove(
         results = rings.prober.probe(requests)
         failure = _failure(results, deployment, chain, length)
         passed = 0 if failure else passed + 1
-        now = rings.clock.now()
-        if passed == ROUNDS or (failure and now - started > PATIENCE):
-            facts = see(rings.store.snapshot(), results, our_addresses(desired, rings), now)
+        spent = uptime(clock) - started
+        if passed == ROUNDS or (failure and spent > PATIENCE):
+            facts = see(rings.store.snapshot(), results, our_addresses(desired, rings), clock.now())
             return facts, _evidence(rings, asked, results), failure
         if failure:
-            if not told and now - started > timedelta(seconds=1):
+            if not told and spent > timedelta(seconds=1):
                 rings.tell("progress", f"waiting for the services to settle: {failure}")
                 told = True
-            rings.clock.sleep_until(now + PAUSE)
+            clock.sleep_until(clock.now() + PAUSE)
 
 
 @dataclass(frozen=True, slots=True)

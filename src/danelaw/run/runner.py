@@ -33,7 +33,7 @@ from danelaw.model import (
     Wait,
 )
 from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
-from danelaw.run.clocks import decided_at, keep_clocks
+from danelaw.run.clocks import decided_at, keep_clocks, uptime
 from danelaw.run.look import glance, look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
@@ -126,16 +126,16 @@ class _Part:
 
     ``done`` is the step that was carried out last and worked, ``stuck`` are those that worked and changed nothing.
     ``sight`` is what was seen last, while all that was done since is stored and has changed nothing else than files.
-    ``changed``: what senders meet may not be what it was.
+    ``changed``: what senders meet may not be what it was. ``patience`` and ``pay_at`` are uptimes.
     """
 
     desired: Desired
-    patience: datetime
+    patience: timedelta
     rest: Rest | None = None
     is_open: bool = True
     recovered: bool = False
     held: LeaseHeld | None = None
-    pay_at: datetime | None = None
+    pay_at: timedelta | None = None
     done: Step | None = None
     sight: Facts | None = None
     stuck: set[Step] = field(default_factory=set)
@@ -166,15 +166,14 @@ class _Run:
     """One run: its components, what was done and what failed."""
 
     def __init__(self, desired: Desired, rings: Rings, options: Options) -> None:
-        now = rings.clock.now()
         self._desired = desired
         self._rings = rings
         self._options = options
-        self._forgive = now if options.retry_now else None
+        self._forgive = rings.clock.now() if options.retry_now else None
         self._held: list[LeaseHeld] = []
         self._had_a_lease = False
         self._told: Wait | None = None
-        self.parts = [_Part(part, now + PATIENCE) for part in components(desired, options.names)]
+        self.parts = [_Part(part, uptime(rings.clock) + PATIENCE) for part in components(desired, options.names)]
         self.taken: list[Step] = []
         self.failed: list[str] = []
 
@@ -193,11 +192,11 @@ class _Run:
         if not part.recovered:
             self.failed.extend(recover(self._rings, part.desired, part.owns))
             part.recovered = True
-            part.pay_at = self._rings.clock.now() + PAY_AGAIN
+            part.pay_at = uptime(self._rings.clock) + PAY_AGAIN
 
     def _recover_orphans(self) -> None:
         """Do what is owed to certificates that have left the config, each under its own lease."""
-        parts = [_Part(part, self._rings.clock.now()) for part in components(self._desired)]
+        parts = [_Part(part, PATIENCE) for part in components(self._desired)]
         orphans = {
             certificate_of(effect)
             for effect in open_effects(self._rings.store.snapshot())
@@ -214,10 +213,10 @@ class _Run:
     def pay(self) -> None:
         """Try once more, each minute, to start the web servers that may be stopped, whatever became of the rest."""
         for part in self._owing():
-            now = self._rings.clock.now()
-            if part.pay_at is not None and now < part.pay_at:
+            up = uptime(self._rings.clock)
+            if part.pay_at is not None and up < part.pay_at:
                 continue
-            part.pay_at = now + PAY_AGAIN
+            part.pay_at = up + PAY_AGAIN
             with suppress(LeaseHeld), self._apart(part), self._lease(part):
                 self.failed.extend(recover(self._rings, part.desired, part.owes))
 
@@ -259,7 +258,7 @@ class _Run:
             raise RetryLater(f"{describe(step)}: {why}; this is a defect of danelaw or of a service: report it")
         sight, part.sight = part.sight, None
         part.steps += 1
-        part.patience = self._rings.clock.now() + PATIENCE
+        part.patience = uptime(self._rings.clock) + PATIENCE
         if step == part.done:
             part.stuck.add(step)
             self.failed.append(came_to_nothing(part.desired, self._rings, facts, step))
@@ -280,7 +279,8 @@ class _Run:
         if not ends:
             return False
         first = min(ends.values(), key=lambda wait: wait.until)
-        until = min([first.until, *(part.pay_at or now for part in self._owing())])
+        up = uptime(self._rings.clock)
+        until = min([first.until, *(now + ((part.pay_at or up) - up) for part in self._owing())])
         if until - now > LONG and first != self._told:
             self._rings.tell("progress", f"waiting until {first.until:%Y-%m-%d %H:%M:%SZ}: {first.why}")
             self._told = first
@@ -295,21 +295,23 @@ class _Run:
         if countdown is None or until - self._rings.clock.now() <= LONG:
             self._rings.clock.sleep_until(until)
             return
+        last = now = self._rings.clock.now()
         try:
-            while (now := self._rings.clock.now()) < until:
+            while last <= now < until:  # a clock that was set back asks for another look
                 countdown(first.until - now, first.why)
-                self._rings.clock.sleep_until(min(until, now + TICK))
+                self._rings.clock.sleep_until(min(until, self._rings.clock.now() + TICK))
+                last, now = now, self._rings.clock.now()
         finally:
             countdown(None, "")
 
     def _worth(self, part: _Part) -> Wait | None:
         """Return the first wait of a component that is worth staying for."""
         waits = part.rest.waits if part.rest else ()
+        latest = self._rings.clock.now() + part.patience - uptime(self._rings.clock)
         worth = [
             wait
             for wait in waits
-            if (self._options.wait and wait.code not in ENDLESS)
-            or (wait.code in SETTLING and wait.until <= part.patience)
+            if (self._options.wait and wait.code not in ENDLESS) or (wait.code in SETTLING and wait.until <= latest)
         ]
         return min(worth, key=lambda wait: wait.until, default=None)
 

@@ -42,9 +42,12 @@ class SystemClock:
         return BOOT_ID.read_text().strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def sleep_until(self, at: datetime) -> None:
-        """Sleep until the wall clock reaches ``at``."""
-        while (left := (at - self.now()).total_seconds()) > 0:
+        """Sleep until the wall clock reaches ``at``; where it is set meanwhile, no longer than it was to be."""
+        left = (at - self.now()).total_seconds()
+        ends = time.clock_gettime(time.CLOCK_BOOTTIME) + left
+        while left > 0:
             time.sleep(min(left, LONGEST_NAP))  # noqa: TID251 (the one place)
+            left = min((at - self.now()).total_seconds(), ends - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 class SystemChance:

@@ -1,6 +1,6 @@
 """A clock that was set ends no wait early, and what a clock that was ahead stored does not outlive it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
@@ -11,7 +11,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from danelaw import dane
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.clock import instants
-from danelaw.model import Activate, ClockSeen, ClockStepped, Facts, Intent, RecordSpec, Rest, Step
+from danelaw.model import (
+    Activate,
+    ClockSeen,
+    ClockStepped,
+    Facts,
+    Intent,
+    OwnerLook,
+    ProbeRequest,
+    ProbeResult,
+    RecordSpec,
+    Rest,
+    Server,
+    Step,
+    Validated,
+)
 from danelaw.run.clocks import keep_clocks, known_now
 from danelaw.run.look import look
 from danelaw.run.plan import plan
@@ -146,8 +160,69 @@ def test_a_run_that_stays_for_a_wait_does_not_fall_for_it(jump: timedelta) -> No
     clock.boot_id, clock.booted_at, clock.jumps = world.clock.boot_id, world.clock.booted_at, [jump]
     world.clock = clock
     assert went_live(apply(world.desired, world.rings, Options(wait=True)).steps)
-    assert clock.instant - clock.error >= world.since + W
+    assert true_time(world) >= world.since + W
     assert jump.total_seconds() in world.steps
+
+
+def true_time(world: MailWorld) -> datetime:
+    return world.clock.instant - world.clock.error
+
+
+def test_a_proof_loses_its_patience_whatever_the_clock_says() -> None:
+    world = MailWorld()
+    apply(world.desired, world.rings)
+    world.ca.anew = True
+    probe, began = world.services.probe, true_time(world)
+
+    def fail(requests: Sequence[ProbeRequest]) -> Sequence[ProbeResult]:
+        """Let proofs fail, and the clock be set back in the midst of the first."""
+        if requests[0].handshakes == 1:
+            return probe(requests)
+        if world.clock.error == timedelta(0):
+            world.clock.step(-30 * DAY)
+        return [ProbeResult(request, (), problem="refused") for request in requests]
+
+    world.services.probe = fail  # type: ignore[method-assign]
+    outcome = apply(world.desired, world.rings, Options(force_renewal=True))
+    assert any("refused" in failure for failure in outcome.failed)
+    assert world.clock.error == -30 * DAY
+    assert true_time(world) - began < 10 * MINUTE
+
+
+@pytest.mark.parametrize("by", [timedelta(0), -30 * DAY])
+def test_a_run_loses_its_patience_with_servers_that_lag_whatever_the_clock_says(by: timedelta) -> None:
+    world = MailWorld()
+    began = true_time(world)
+    look = world.zone.look
+
+    def lag(owners: Sequence[str], known: Sequence[Server]) -> Sequence[OwnerLook]:
+        """Let validation lag behind what is published, and the clock be set once it does."""
+        if SMTP.owner in world.zone.records and world.clock.error != by:
+            world.clock.step(by)
+        return [replace(each, validated=Validated("secure", "NOERROR", ())) for each in look(owners, known)]
+
+    world.zone.look = lag  # type: ignore[method-assign]
+    outcome = apply(world.desired, world.rings)
+    assert [wait.code for wait in outcome.rest.waits if wait.code != "renewal"] == ["validated"]
+    assert world.clock.error == by
+    assert 25 * SECOND < true_time(world) - began < 5 * MINUTE
+
+
+@pytest.mark.parametrize("jump", [timedelta(0), -30 * DAY])
+def test_a_countdown_that_the_clock_runs_away_from_ends_in_a_look(jump: timedelta) -> None:
+    world = Waiting()
+    shown: list[timedelta | None] = []
+
+    def countdown(left: timedelta | None, why: str) -> None:
+        del why
+        if len(shown) == 5:
+            world.clock.step(jump)
+        shown.append(left)
+
+    rings = replace(world.rings, countdown=countdown)
+    assert went_live(apply(world.desired, rings, Options(wait=True)).steps)
+    assert shown.count(None) == (2 if jump else 1)
+    assert true_time(world) - world.since < W + MINUTE
 
 
 def test_a_clock_set_between_look_and_decision_decides_nothing() -> None:
