@@ -1,5 +1,6 @@
 """Keys and CSRs as administrators have them, before the real Pebble: passwords, ready CSRs, subjects, refusals."""
 
+import base64
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -7,6 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fakes import openssl_files as made
 from scenario.mailhost import MailHost, kinds
@@ -192,3 +196,59 @@ def test_of_a_csr_alone_the_public_half_is_published_and_the_chain_deployed(apac
     assert apache.apache.fullchain.read_bytes() != apache.initial.fullchain_pem
     assert host.json("status")["certificates"][0]["key"]["origin"] == "elsewhere"
     assert not (host.state_dir / "keys").exists()
+
+
+def holding(host: MailHost, key_pem: bytes) -> list[str]:
+    """Return the files of the state that hold a private key, by the numbers in it."""
+    number = load_pem_private_key(key_pem, None)
+    assert isinstance(number, ec.EllipticCurvePrivateKey)
+    secret = number.private_numbers().private_value.to_bytes(32)
+    return [
+        path.name
+        for path in host.state_dir.rglob("*")
+        if path.is_file() and not path.is_symlink() and any(secret in der for der in private_keys(path.read_bytes()))
+    ]
+
+
+def private_keys(content: bytes) -> list[bytes]:
+    return [base64.b64decode(part.partition(b"-----END")[0]) for part in content.split(b"PRIVATE KEY-----")[1::2]]
+
+
+def test_killed_runs_make_one_next_key_and_a_leaked_one_revokes_its_certificate_and_is_destroyed(
+    mailhost: MakeHost,
+) -> None:
+    """From an adopted key to the next one, killed where keys are made and destroyed."""
+    host = mailhost()
+    rewrite(host, f'key = "{host.world.initial_key}"', "next_key = true", 'settle = "0s"', 'retired_keys = "shred"')
+    said = [host.killed("host.take_next_key:after:1", "apply", "--wait")]
+    host.apply("--wait")
+    keys = host.state_dir / "keys"
+    first, coming = host.world.initial.tlsa(1), [row for row in host.tlsa() if row != host.world.initial.tlsa(1)]
+    assert (len(host.tlsa()), len(coming), len(list(keys.glob("*.pem")))) == (2, 1, 2)
+    assert host.presented().tlsa(1) == first
+    assert len(holding(host, initial(host))) == 3  # its own file, what stood there at first, and what is live
+    leaked = host.folder / "leaked.pem"
+    leaked.write_bytes(host.presented().leaf_pem)
+
+    said.append(host.killed("host.take_next_key:after:1", "rollover", host.zone))
+    host.apply("--wait")
+    assert host.presented().tlsa(1) == coming[0]
+    assert first not in host.tlsa()
+    assert (len(host.tlsa()), len(list(keys.glob("*.pem")))) == (2, 3)
+    assert host.verdicts() == []
+
+    said.append(host.danelaw("revoke", "--cert", str(leaked), "--reason", "keyCompromise"))
+    assert "signed by its own key" in said[-1].out
+    serial = x509.load_pem_x509_certificate(leaked.read_bytes()).serial_number
+    assert b'"Status": "Revoked"' in host.world.pebble.get(
+        f"{host.world.pebble.management}/cert-status-by-serial/{serial:x}"
+    )
+    said.append(host.killed("host.put_away:after:1", "apply"))
+    assert kinds(host.apply()) == ["retire"]
+    assert holding(host, initial(host)) == []
+    assert len(list(keys.glob("*.pem"))) == 2
+    assert host.presented().tlsa(1) == coming[0]
+    assert [run.status for run in said] == [-9, -9, 0, -9]
+    lines = [line for path in keys.glob("*.pem") for line in path.read_text().splitlines()[1:-1]]
+    lines += initial(host).decode().splitlines()[1:-1]
+    assert not any(line in run.out + run.err for line in lines for run in said)

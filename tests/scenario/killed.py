@@ -22,7 +22,7 @@ from danelaw.run.rings import Rings
 CHANGING = frozenset(
     {
         *("store.begin", "store.end", "store.record", "store.lease"),
-        *("host.take_key", "host.stage", "host.activate", "host.run"),
+        *("host.take_key", "host.take_next_key", "host.put_away", "host.stage", "host.activate", "host.run"),
         *("publisher.swap", "authority.open", "authority.advance", "authority.revoke"),
     }
 )
