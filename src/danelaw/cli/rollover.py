@@ -57,7 +57,7 @@ def _ask(arguments: argparse.Namespace, desired: Desired, rings: Rings) -> tuple
     taken = cancel_rollover(desired, rings, name)
     if taken.still:
         return taken.intents, [f"The request is taken back, and the key is replaced all the same: {taken.still}."]
-    return taken.intents, [f"The rollover of {name} is cancelled; its key stays."]
+    return taken.intents, [f"The rollover of {name} is cancelled: its key stays, and what went over goes back."]
 
 
 def _asked_json(name: str, asked: Iterable[Intent], cost: Iterable[Cost]) -> Json:

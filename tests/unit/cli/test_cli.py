@@ -71,6 +71,10 @@ def test_tlsa_reads_standard_input_and_several_records(key_pem: bytes) -> None:
         (["--config", "/nowhere.toml", "apply", "--staging"], b"", "not yet supported"),
         (["--config", "/nowhere.toml", "revoke"], b"", "NAME"),
         (["--config", "/nowhere.toml", "revoke", "x", "--cert", "y"], b"", "NAME"),
+        (["--config", "/nowhere.toml", "rollover", "x"], b"", "/nowhere.toml"),
+        (["rollover", "x", "--accept-outage"], b"", "--accept-outage goes with --emergency alone"),
+        (["rollover", "x", "--cancel", "--emergency"], b"", "--cancel takes a rollover back"),
+        (["rollover", "x", "--cancel", "--accept-outage"], b"", "--cancel takes a rollover back"),
     ],
 )
 def test_bad_usage_is_a_line_and_exit_status_2(arguments: list[str], stdin: bytes, said: str) -> None:
@@ -89,8 +93,8 @@ def test_selector_0_of_a_bare_key_is_refused(key_pem: bytes) -> None:
 
 
 def test_every_command_of_the_contract_is_there() -> None:
-    for command in ("plan", "apply", "recover", "status"):
-        assert parser().parse_args([command]).command == command
+    for command in ("plan", "apply", "recover", "status", "rollover"):
+        assert parser().parse_args([command, *(["NAME"] if command == "rollover" else [])]).command == command
 
 
 def test_an_unknown_command_is_bad_usage() -> None:
@@ -105,6 +109,42 @@ def test_plan_lines_say_when_what_and_why() -> None:
     assert lines[0].split() == ["now", "publish", "at", "X:", "add", "Y"]
     assert lines[1].endswith("HOLD X: Z; to do: R")
     assert lines[2] == "U                     until then: Z"
+
+
+def test_plan_lines_say_what_senders_may_hold_where_that_changes() -> None:
+    def step(at: str, cached: dict[str, list[list[str]]]) -> dict[str, Any]:
+        return {"at": at, "now": False, "step": "stage", "does": "D", "why": "W", "cached": cached}
+
+    old, new = ["3 1 1 " + "aa" * 32], ["3 1 1 " + "aa" * 32, "3 1 1 " + "bb" * 32]
+    wait = {
+        "at": "1",
+        "now": False,
+        "wait": "cached",
+        "subject": "X",
+        "why": "Z",
+        "until": "2",
+        "cached": {"_25": [new]},
+    }
+    entries = [step("1", {"_25": [old, new], "_465": [old, new], "_587": []}), wait, step("3", {"_25": [new]})]
+    lines = [line.strip() for line in plan_lines({"plan": [*entries, step("4", {"_25": [new]})], "notes": []})]
+    a, b = "3 1 1 aaaaaaaaaaaaaaaa…", "3 1 1 bbbbbbbbbbbbbbbb…"
+    assert lines[1] == f"senders may hold {{{a}}} or {{{a}, {b}}} at _25, _465"
+    assert [line for line in lines if line.startswith("senders")][1:] == [f"senders may hold {{{a}, {b}}} at _25"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "line"),
+    [
+        ({"wait": "renewal", "why": "W"}, "renew S: W"),
+        ({"wait": "scheduled", "why": "W"}, "roll over S: W"),
+        ({"wait": "retiring", "why": "until then W"}, "until then W"),
+        ({"wait": "settling", "why": "W"}, "until then: W"),
+    ],
+)
+def test_a_wait_that_holds_nothing_up_is_told_as_such(wait: dict[str, str], line: str) -> None:
+    entry = {"at": "U", "now": False, "subject": "S", "until": "U", "cached": {}} | wait
+    (told,) = plan_lines({"plan": [entry], "notes": []})
+    assert told.split(maxsplit=1)[1] == line
 
 
 @pytest.mark.parametrize(
@@ -253,6 +293,29 @@ def test_status_lines_of_a_certificate_without_anything() -> None:
     }
     lines = ["n: a, b", "  key          none yet", "  certificate  none yet", "  renewal      due"]
     assert list(status_lines(state)) == lines
+    key = {"algorithm": "ecdsa", "origin": "made", "spki_sha256": "ab" * 32, "compromised_at": None}
+    state["certificates"][0]["keys"] = [
+        key | {"state": "current", "since": "2026-01-01T00:00:00Z"},
+        key | {"state": "next", "published_at": None, "ripe_at": None},
+        key | {"state": "next", "published_at": "P", "ripe_at": None},
+        key | {"state": "next", "published_at": "P", "ripe_at": "R"},
+        key | {"state": "retired", "needed_until": "U", "compromised_at": "C"},
+        key | {"state": "retired", "needed_until": None},
+    ]
+    state["certificates"][0]["rollover"] = {"phase": "settling", "why": "W", "next": "N", "scheduled_at": "S"}
+    shown = "ecdsa abababababababab… (made)"
+    assert list(status_lines(state))[1:8] == [
+        f"  key          {shown}, since 2026-01-01 00:00:00Z",
+        f"  next key     {shown}, not published yet",
+        f"  next key     {shown}, published P, not ripe yet",
+        f"  next key     {shown}, published P, ripe R",
+        f"  retired key  {shown}, kept until U; COMPROMISED since C",
+        f"  retired key  {shown}, nothing needs it now",
+        "  rollover     the old key's records stay until another proof, W; next at N",
+    ]
+    state["certificates"][0] |= {"keys": [], "rollover": {"phase": "steady", "why": None, "scheduled_at": "S"}}
+    assert list(status_lines(state))[2] == "  rollover     due S"
+    state["certificates"][0]["rollover"]["scheduled_at"] = None
     state["due"] = [{"does": "D", "why": "W"}]
     state["holds"] = [{"hold": "h", "subject": "S", "why": "W", "remedy": "R"}]
     state["owed"] = ["post_challenge of n"]

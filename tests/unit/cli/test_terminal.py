@@ -1,10 +1,11 @@
 """Lines for people: wrapped and coloured on a terminal, untouched elsewhere."""
 
 import io
+from datetime import timedelta
 
 import pytest
 
-from danelaw.cli.terminal import write_line
+from danelaw.cli.terminal import Countdown, write_line
 
 LONG = "now                   example.org: go live with generation 1 of " + "/etc/ssl/somewhere/fullchain.pem: why " * 3
 
@@ -47,3 +48,32 @@ def test_the_first_word_is_coloured_on_a_terminal_alone() -> None:
 
 def test_other_words_are_not() -> None:
     assert written(Terminal(), "Holding  x") == "Holding  x\n"
+
+
+def test_a_countdown_is_one_line_that_is_written_anew_and_taken_away() -> None:
+    out = Terminal()
+    countdown = Countdown(out)
+    countdown(timedelta(days=1, hours=2, minutes=3, seconds=4), "caches")
+    countdown(timedelta(seconds=3, milliseconds=1), LONG)
+    countdown(None, "")
+    first, second, last = out.getvalue().split("\r")[1:]
+    assert first == "      1 d 2:03:04  caches\x1b[K"
+    assert second.startswith("      0:00:04  now")
+    assert len(second.removesuffix("\x1b[K")) == 79  # a line that is longer would be two
+    assert last == "\x1b[K"
+    countdown(None, "")  # there is nothing to take away
+    assert out.getvalue().count("\r") == 3
+
+
+def test_elsewhere_nothing_counts_down() -> None:
+    out = io.StringIO()
+    Countdown(out)(timedelta(seconds=9), "caches")
+    assert out.getvalue() == ""
+
+
+def test_a_terminal_that_has_gone_ends_no_wait() -> None:
+    class Gone(Terminal):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(text)
+
+    Countdown(Gone())(timedelta(seconds=9), "caches")

@@ -244,6 +244,37 @@ def test_a_cutover_that_cannot_be_proven_goes_back_and_the_old_key_stays_current
     assert Promote in kinds(again)
 
 
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def test_wait_stays_until_it_has_settled_and_shows_how_long_that_lasts() -> None:
+    made = world(settle=HOUR)
+    ask_rollover(made.desired, made.rings, NAME)
+    shown: list[tuple[timedelta | None, str]] = []
+
+    def countdown(left: timedelta | None, why: str) -> None:
+        shown.append((left, why))
+
+    began = made.clock.instant
+    outcome = apply(made.desired, replace(made.rings, countdown=countdown), Options(wait=True))
+    assert Promote in kinds(outcome)
+    assert kinds(outcome)[-1] is Publish
+    assert {wait.code for wait in outcome.rest.waits} == {"renewal", "retiring"}  # nobody stays for these
+    assert made.clock.instant - began > 3 * HOUR
+    left = [each for each, _ in shown if each is not None]
+    assert len(left) > 3 * 3600 * 0.9
+    assert left[0] > 2 * HOUR - timedelta(minutes=1)
+    assert shown[-1] == (None, "")
+    assert sum(each is None for each, _ in shown) == 2  # caches, then settling
+    assert "caches may hold it" in shown[0][1]
+
+
+def test_without_anybody_to_watch_it_sleeps_in_one_go() -> None:
+    made = world(settle=HOUR)
+    ask_rollover(made.desired, made.rings, NAME)
+    assert Promote in kinds(apply(made.desired, made.rings, Options(wait=True)))
+
+
 # --- the spare key ----------------------------------------------------------------------------------------------------
 
 
