@@ -94,7 +94,7 @@ def certificate_group(
     ]
     rows = []
     for chain in sorted(chains, key=lambda chain: chain.not_before):
-        spans = _certificate_spans(chain, issued.get(chain.leaf_sha256), lives, sights, now)
+        spans = _certificate_spans(chain, issued.get(chain.leaf_sha256), lives, sights, now, spec.name)
         if is_after(spans, since):
             planned = chain.leaf_sha256 in issued.keys() - known
             rows.append(_certificate_row(chain, issued.get(chain.leaf_sha256), spans, now, planned=planned))
@@ -104,9 +104,9 @@ def certificate_group(
 
 
 def _certificate_spans(
-    chain: Chain, row: ChainFact | None, lives: Lives, sights: Sights, now: datetime
+    chain: Chain, row: ChainFact | None, lives: Lives, sights: Sights, now: datetime, certificate: str
 ) -> tuple[Span, ...]:
-    life = lives.of_key(chain.spki_sha256)
+    life = lives.of_key(chain.spki_sha256, certificate)
     owner: Life | Role = "foreign" if life is None else life
     ends = min(chain.not_after, (row.revoked_at if row else None) or chain.not_after)
     begins = max(row.obtained_at, chain.not_before) if row else chain.not_before

@@ -78,19 +78,23 @@ class Lives:
         own = (life for life in self.lives if life.key.certificate == name)
         return tuple(sorted(own, key=lambda life: life.key.made_at))
 
-    def of_key(self, spki_sha256: str) -> Life | None:
-        """Return a key by its digest; where several certificates have it, the first one's."""
-        return next((life for life in self.lives if life.key.spki_sha256 == spki_sha256), None)
+    def of_key(self, spki_sha256: str, certificate: str = "") -> Life | None:
+        """Return a key by its digest; where several certificates have it, that one's, else the first one's."""
+        same = [life for life in self.lives if life.key.spki_sha256 == spki_sha256]
+        return next((life for life in same if life.key.certificate == certificate), same[0] if same else None)
 
-    def of_record(self, record: TlsaRecord) -> Life | Role:
-        """Return the key that a record is of, by itself or by a certificate over it; or whose it is instead."""
+    def of_record(self, record: TlsaRecord, certificate: str = "") -> Life | Role:
+        """Return the key that a record is of, by itself or by a certificate over it; or whose it is instead.
+
+        Where several certificates have the key, ``certificate`` is the one asked about.
+        """
         for life in self.lives:
             if _is_of(record, life.key):
-                return life
+                return self.of_key(life.key.spki_sha256, certificate) or life
         matching = [chain for chain in self.chains if dane.matches(record, chain)]
         if matching and record.usage in {0, 2}:
             return "issuer"
-        return next(filter(None, (self.of_key(chain.spki_sha256) for chain in matching)), "foreign")
+        return next(filter(None, (self.of_key(chain.spki_sha256, certificate) for chain in matching)), "foreign")
 
 
 def _is_of(record: TlsaRecord, key: KeyFact) -> bool:

@@ -36,7 +36,7 @@ def marks_of(
         if row.certificate == spec.name and row.revoked_at is not None and row.revoked_at <= now
     ]
     own = lives.of_certificate(spec.name)
-    found += [Mark(at, "settled", "settled") for at in _settled(spec, own) if at <= now]
+    found += [Mark(at, "settled", "settled") for at in _settled(spec, facts, own) if at <= now]
     kept = sorted({mark for mark in found if mark.at >= since}, key=lambda mark: (mark.at, mark.kind, mark.text))
     return tuple(kept[-MOST_MARKS:])
 
@@ -85,10 +85,11 @@ def _proofs(spec: CertificateSpec, facts: Facts) -> Iterator[Mark]:
             yield Mark(row.ended_at, "failed" if failed else "proof", "proof failed" if failed else "proven")
 
 
-def _settled(spec: CertificateSpec, own: Iterable[Life]) -> Iterator[datetime]:
-    """Yield when each cutover had settled, except for those that were overtaken by the next one."""
+def _settled(spec: CertificateSpec, facts: Facts, own: Iterable[Life]) -> Iterator[datetime]:
+    """Yield when each cutover had settled; in an emergency nothing settles."""
+    urgent = {row.closed_at for row in facts.intents if row.certificate == spec.name and "emergency" in row.options}
     for life in own:
-        if life.retired_at is not None:
+        if life.retired_at is not None and life.key.compromised_at is None and life.retired_at not in urgent:
             yield life.retired_at + spec.settle
 
 

@@ -39,7 +39,7 @@ BAR_WORDS: dict[Role, str] = {
     "next": "next",
     "retired": "retired",
     "issuer": "CA",
-    "foreign": "not ours",
+    "foreign": "not our key",
     "answer": "",
 }
 

@@ -28,7 +28,7 @@ ROLE_WORDS: Mapping[Role, str] = {
     "next": "next key",
     "retired": "retired key",
     "issuer": "a CA's",
-    "foreign": "not ours",
+    "foreign": "not our key",
     "answer": "a whole answer (RRset)",
 }
 

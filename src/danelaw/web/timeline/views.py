@@ -15,6 +15,7 @@ from danelaw.model import Desired, Facts, Hold, Step, TlsaRecord, Wait
 from danelaw.run.act import describe
 from danelaw.web.timeline.build import concerns, timeline_of
 from danelaw.web.timeline.chart import sample_bar, sample_flag
+from danelaw.web.timeline.foreseen import seen_again
 from danelaw.web.timeline.lives import digest
 from danelaw.web.timeline.picture import narrow, picture
 from danelaw.web.timeline.spans import ROLE_WORDS, Kind, MarkKind, Role, Timeline
@@ -130,7 +131,7 @@ def stored_plan(desired: Desired, facts: Facts, now: datetime) -> list[Entry]:
     entries: list[Entry] = []
     for part in components(desired):
         with suppress(DanelawError):  # a defect in a decision: apply says it
-            entries.extend(planned(part, own_facts(part, facts), now))
+            entries.extend(planned(part, seen_again(own_facts(part, facts), now), now))
     return sorted(entries, key=lambda entry: entry.at)
 
 

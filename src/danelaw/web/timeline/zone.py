@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from danelaw.lifecycle.gate import Held, held, is_strict, relevant_servers, span
-from danelaw.lifecycle.sight import SIGNED_ANEW
+from danelaw.lifecycle.sight import SIGNED_ANEW, counted_from
 from danelaw.model import Desired, Facts, RRsetSeen, TlsaRecord
 from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, joined, present
 from danelaw.web.timeline.lives import Life, Lives, digest, spans_of
@@ -41,6 +42,10 @@ class Zone:
         """Return every record that was or will be seen here, in the order of appearance."""
         return list(dict.fromkeys(record for rrset in self.by_rrset for record in rrset))
 
+    def is_ours(self, record: TlsaRecord) -> bool:
+        """Tell whether danelaw added a record here."""
+        return any((row.owner, row.record) == (self.owner, record) for row in self.facts.own_records)
+
     def served(self, record: TlsaRecord) -> list[tuple[Interval, bool]]:
         """Return when a record is served, and whether by every server; from when it was added, where that is known."""
         found = present(self.tracks, lambda rdatas: record in rdatas)
@@ -66,6 +71,19 @@ class Zone:
             if record in rrset and served.end is not None and start < served.end <= end
         ]
         return None if None in until else max([end, *filter(None, until)])
+
+    def unknown(self) -> Interval | None:
+        """Return for how long what nobody saw counts: where an RRset stood at the first look, another may have before.
+
+        None where none stood there; a server that did not answer then is left to the gate.
+        """
+        first = min((row.first_at for row in self.facts.servers if row.owner == self.owner), default=None)
+        rows = [row for rows in self.by_rrset.values() for row in rows if row.first_at == first]
+        if first is None or not any(row.rdatas for row in rows):
+            return None
+        return Interval(
+            first, counted_from(self.before, first) + span(rows, self.desired.lookup_margin, self.desired.history)
+        )
 
     def _tails(self) -> list[Tail]:
         holding = {tuple(sorted(item.rdatas)): item for item in held(self.before, self.desired, self.owner, self.now)}
@@ -101,9 +119,11 @@ def _tracks(rows: Iterable[RRsetSeen], listed: frozenset[str]) -> Tracks[Records
         by_server.setdefault(row.server, []).append(row)
     tracks: dict[str, list[Sighting[Records]]] = {}
     for server, own in by_server.items():
-        ends = [*(row.first_at for row in own[1:]), None if server in listed else own[-1].last_at]
+        # Rows are many (each signing anew begins one) and changes are few.
+        changes = [own[0], *(row for before, row in pairwise(own) if set(before.rdatas) != set(row.rdatas))]
+        ends = [*(row.first_at for row in changes[1:]), None if server in listed else own[-1].last_at]
         tracks[server] = [
-            Sighting(row.first_at, end, tuple(sorted(row.rdatas))) for row, end in zip(own, ends, strict=True)
+            Sighting(row.first_at, end, tuple(sorted(row.rdatas))) for row, end in zip(changes, ends, strict=True)
         ]
     return tracks
 
@@ -115,7 +135,7 @@ def record_group(zone: Zone, lives: Lives, letters: dict[TlsaRecord, str], since
     """
     rows = []
     for record in zone.records:
-        owner = lives.of_record(record)
+        owner = lives.of_record(record, certificate)
         spans: list[Span] = []
         served = zone.served(record)
         for interval, everywhere in served:
@@ -138,18 +158,18 @@ def record_group(zone: Zone, lives: Lives, letters: dict[TlsaRecord, str], since
         "Records",
         f"TLSA records of {zone.owner}",
         tuple(
-            Row(*_said_of(record, owner, zone.now, certificate), spans, letters[record])
-            for record, owner, spans in shown
+            Row(*_said_of(zone, record, owner, certificate), spans, letters[record]) for record, owner, spans in shown
         ),
         count(len(rows) - len(shown), "record is", "records are"),
     )
 
 
-def _said_of(record: TlsaRecord, owner: Life | Role, now: datetime, certificate: str) -> tuple[str, str]:
+def _said_of(zone: Zone, record: TlsaRecord, owner: Life | Role, certificate: str) -> tuple[str, str]:
     """Return what a record is called, and whose it is."""
     if not isinstance(owner, Life):
-        return str(record), ROLE_WORDS[owner]
-    whose = ROLE_WORDS[owner.role(max(now, owner.key.made_at))]
+        published = ", published here" if owner == "foreign" and zone.is_ours(record) else ""
+        return str(record), ROLE_WORDS[owner] + published
+    whose = ROLE_WORDS[owner.role(max(zone.now, owner.key.made_at))]
     if owner.key.certificate != certificate:
         whose += f" of {owner.key.certificate}"
     return (f"{record.spec} of a key to be made" if owner.to_be_made else str(record)), whose
@@ -165,13 +185,19 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
         spans.append(Span(*interval, "served", "answer"))
         if interval.end is not None and (until is None or until > interval.end):
             spans.append(Span(interval.end, until, "cached", "answer"))
-    fresh = {rrset: spans for rrset, spans in rows.items() if is_after(spans, since)}
-    shown = list(fresh.items())[-MOST_ANSWERS:]
+    fresh = [
+        Row(named(rrset, letters), _many(rrset), tuple(spans))
+        for rrset, spans in rows.items()
+        if is_after(spans, since)
+    ]
+    unknown = zone.unknown()
+    before = () if unknown is None else (Span(*unknown, "cached", "answer"),)
+    known = fresh[-MOST_ANSWERS:]
     return Group(
         "Answers",
         f"Answers that senders may hold of {zone.owner}",
-        tuple(Row(named(rrset, letters), _many(rrset), tuple(spans)) for rrset, spans in shown),
-        count(len(fresh) - len(shown), "earlier answer is", "earlier answers are"),
+        (*([Row("unknown", "before the first look", before)] if is_after(before, since) else []), *known),
+        count(len(fresh) - len(known), "earlier answer is", "earlier answers are"),
     )
 
 
