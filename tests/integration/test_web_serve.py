@@ -188,7 +188,14 @@ def test_it_stops_while_a_check_runs_and_is_watched(world: World, tmp_path: Path
         connection.request("GET", f"{headers['location']}/events")
         stream = connection.getresponse()
         peer, _ = silent.accept()  # the check is under way, and hears nothing
+        asking = HTTPConnection("127.0.0.1", service.port, timeout=60)
+        asking.request("GET", f"/api/v1/check?target={name}")
+        assert service.ask("/healthz")[0] == 200  # asked later, answered: the one before has been read
         assert service.stop() == (0, "danelaw: stopped\n")
+        answer = asking.getresponse()
+        assert (answer.status, answer.getheader("retry-after")) == (503, "10")
+        assert json.loads(answer.read()) == {"error": "the service was stopped"}
+        asking.close()
         assert stream.read().endswith(b"event: done\ndata: failed\n\n")
         connection.close()
         peer.close()
