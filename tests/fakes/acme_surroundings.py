@@ -21,7 +21,7 @@ class JumpingClock:
         return self._now
 
     def boot(self) -> tuple[str, float]:
-        return "boot", 0.0
+        return "boot", (self._now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds()
 
     def sleep_until(self, at: datetime) -> None:
         if self.stopped is not None:

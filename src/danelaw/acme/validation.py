@@ -31,11 +31,14 @@ _CHECKS = {
 
 
 class Poll:
-    """Waits between two looks at something that the CA works on, within a limit (RFC 8555 sections 7.4 and 7.5.1)."""
+    """Waits between two looks at something that the CA works on, within a limit (RFC 8555 sections 7.4 and 7.5.1).
+
+    The limit is measured by the boot clock: nobody sets that one back.
+    """
 
     def __init__(self, clock: Clock, limit: timedelta, what: str) -> None:
         self._clock = clock
-        self._deadline = clock.now() + limit
+        self._ends = clock.boot()[1] + limit.total_seconds()
         self._pause = _FIRST_PAUSE
         self._what = what
 
@@ -43,7 +46,7 @@ class Poll:
         """Wait until the CA's Retry-After, else a growing while. Raises `RetryLater` where that goes past the limit."""
         now = self._clock.now()
         until = max(retry_after or now, now + self._pause)
-        if until > self._deadline:
+        if (until - now).total_seconds() > self._ends - self._clock.boot()[1]:
             raise RetryLater(f"{self._what}: the CA is not done yet", retry_after)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         self._clock.sleep_until(until)

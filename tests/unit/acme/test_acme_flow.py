@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from danelaw.acme import AcmeAuthority
 from danelaw.acme.problem import MalformedAnswer
+from danelaw.acme.validation import Poll
 from danelaw.deploy.signer import KeySigner
 from danelaw.errors import InputError, Refused, RetryLater, Stopped
 from danelaw.model import Authority, OrderState
@@ -182,6 +183,27 @@ def test_a_ca_that_turns_in_circles_does_not_make_us_turn(
     ca.faults[resource] = [answered(200, ready)] * 1000
     with pytest.raises(RetryLater, match="the CA is not done yet"):
         finish(authority, order, solver)
+
+
+class SetBack(JumpingClock):
+    """A clock that is set back by an hour each time somebody has slept."""
+
+    def now(self) -> datetime:
+        return super().now() - len(self.slept) * timedelta(hours=1)
+
+    def sleep_until(self, at: datetime) -> None:
+        super().sleep_until(at + len(self.slept) * timedelta(hours=1))
+
+
+@pytest.mark.parametrize("clock", [JumpingClock(), SetBack()])
+def test_a_limit_is_what_has_passed_and_not_what_the_clock_says(clock: JumpingClock) -> None:
+    poll = Poll(clock, timedelta(minutes=5), "an order")
+    for _ in range(20):
+        poll.wait(None)
+    with pytest.raises(RetryLater, match="the CA is not done yet"):
+        for _ in range(60):
+            poll.wait(None)
+    assert timedelta(minutes=4) < sum(clock.slept, timedelta(0)) <= timedelta(minutes=5)
 
 
 def test_an_order_that_is_further_than_we_knew_does_not_touch_the_solver(
