@@ -90,23 +90,54 @@ def test_a_changed_config_or_file_makes_it_look(settled: Site) -> None:
     assert not settled.danelaw("apply").out.startswith("Nothing is due")
 
 
-def test_a_live_certificate_is_revoked_only_with_yes_and_then_renewed_at_once(settled: Site) -> None:
+def test_a_live_certificate_is_replaced_over_its_key_and_then_revoked(settled: Site) -> None:
+    old, key = leaf(settled), certificate(settled)["key"]
+    done = settled.json("revoke", layout.DOMAIN, "--reason", "superseded")
+    assert (done["leaf_sha256"], done["was_live"], done["revoked"]) == (old, True, True)
+    taken = [step["step"] for step in done["steps"]]
+    assert taken.index("obtain") < taken.index("prove") < taken.index("revoke")
+    assert leaf(settled) != old
+    assert certificate(settled)["key"] == key
+
+
+def test_with_yes_a_live_certificate_is_revoked_at_once_and_then_renewed(settled: Site) -> None:
     old = leaf(settled)
-    refused = settled.danelaw("revoke", layout.DOMAIN)
-    assert refused.status == 1
-    assert "is live at" in refused.err
-    assert "--yes" in refused.err
-    assert leaf(settled) == old
     done = settled.json("revoke", layout.DOMAIN, "--yes", "--reason", "superseded")
-    assert (done["leaf_sha256"], done["was_live"]) == (old, True)
+    assert (done["leaf_sha256"], done["was_live"], done["revoked"]) == (old, True, True)
     assert "obtain" in steps(settled, "--wait")
     assert leaf(settled) != old
 
 
-def test_key_compromise_of_the_key_in_use_is_refused(settled: Site) -> None:
-    refused = settled.danelaw("revoke", layout.DOMAIN, "--yes", "--reason", "keyCompromise")
-    assert refused.status == 1
-    assert "rollover" in refused.err
+def test_a_rollover_by_command_leaves_the_new_key_alone_in_the_records(settled: Site) -> None:
+    old = certificate(settled)["key"]
+    settled.configure(services=("postfix", "apache"), ttl=1, extra='settle = "0s"')
+    done = settled.json("rollover", layout.DOMAIN, "--wait")
+    taken = [step["step"] for step in done["steps"]]
+    assert taken.index("take-next-key") < taken.index("publish") < taken.index("obtain") < taken.index("promote")
+    assert [row["options"] for row in done["asked"]] == [[]]
+    new = certificate(settled)["key"]
+    assert isinstance(new, dict)
+    assert new != old
+    assert settled.world.dig(settled.owner, "TLSA", "+short").lower().split() == ["3", "1", "1", *_halves(new)]
+    # The twin: there is nothing to take back any more.
+    late = settled.danelaw("rollover", layout.DOMAIN, "--cancel")
+    assert late.status == 1
+    assert "too late to cancel" in late.err
+
+
+def _halves(key: dict[str, object]) -> list[str]:
+    """Return a digest as dig writes it."""
+    digest = str(key["spki_sha256"])
+    return [digest[:56], digest[56:]]
+
+
+def test_key_compromise_of_the_key_in_use_rolls_over_and_revokes_by_that_key(settled: Site) -> None:
+    old, key = leaf(settled), certificate(settled)["key"]
+    done = settled.json("revoke", layout.DOMAIN, "--reason", "keyCompromise", "--wait")
+    assert (done["leaf_sha256"], done["revoked"]) == (old, True)
+    assert done["replayable_until"]
+    assert certificate(settled)["key"] != key
+    assert leaf(settled) != old
 
 
 def test_a_certificate_that_is_not_live_is_revoked_by_its_file_once(settled: Site, tmp_path: Path) -> None:
