@@ -53,6 +53,7 @@ def matches(record: Record, leaf_der: bytes) -> bool:
 class Watcher:
     """Samples in a thread of its own between entering and leaving. ``margin``: seconds from look-up to handshake.
 
+    ``recursive``: ``servers`` are resolvers, whose caches are looked into.
     ``algorithm``: what the sender can verify alone (``RSA``, ``ECDSA``), by the ciphers of TLS 1.2; "": it takes any.
     """
 
@@ -63,6 +64,7 @@ class Watcher:
     margin: float = 0.0
     interval: float = 0.05
     algorithm: str = ""
+    recursive: bool = False
     samples: list[Sample] = field(default_factory=list)
     handshakes: int = 0
     missed: int = 0
@@ -94,7 +96,8 @@ class Watcher:
     def _look(self, server: str) -> None:
         """Ask one server, as a resolver's cache would at this instant, and hold the answer for its TTL."""
         query = dns.message.make_query(self.owner, dns.rdatatype.TLSA)
-        query.flags &= ~dns.flags.RD
+        if not self.recursive:
+            query.flags &= ~dns.flags.RD
         try:
             answer = dns.query.udp(query, server, timeout=1)
         except (dns.exception.Timeout, OSError):
