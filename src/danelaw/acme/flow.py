@@ -5,11 +5,11 @@ crash. Each call takes it one status further, so that the caller can store each,
 one call that needs it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -33,6 +33,7 @@ _REASONS = frozenset({0, 1, 4, 5})  # unspecified, keyCompromise, superseded, ce
 _LONGEST_CHAIN = 10
 _RANK = {"pending": 0, "ready": 1, "processing": 2, "valid": 3, "invalid": 4}  # RFC 8555 7.1.6: they only go up
 _ABOUT_THE_CSR = frozenset({"badCSR", "unauthorized", "malformed", "rejectedIdentifier"})
+_ABOUT_THE_SIGNER = frozenset({"badSignatureAlgorithm", "badPublicKey"})  # RFC 8555 section 6.2
 _PEM_CHAIN = "application/pem-certificate-chain"
 
 
@@ -132,26 +133,36 @@ class AcmeAuthority:
         """Revoke a certificate (RFC 8555 section 7.6); one revoked already is a success.
 
         Signed with the account's key, or by ``signer``, which has the certificate's own: that proves to the CA that the
-        key is known to whoever asks, and needs no account. ``reason`` is 0, 1, 4 or 5 (RFC 5280 section 5.3.1), else
-        `InputError`. Raises `RetryLater` or `Refused`, and what the signer raises.
+        key is known to whoever asks, and needs no account. Where the CA takes no signatures by such a key, the account
+        signs. ``reason`` is 0, 1, 4 or 5 (RFC 5280 section 5.3.1), else `InputError`. Raises `RetryLater` or `Refused`,
+        and what the signer raises.
         """
         if reason not in _REASONS:
             raise InputError(
                 f"revocation reason {reason}: give 0 (unspecified), 1 (keyCompromise), 4 (superseded) "
                 "or 5 (cessationOfOperation)"
             )
-        session, account = self._signed_in()
         payload = {"certificate": base64url(leaf_der), "reason": reason}
-        url = session.directory().revoke_cert
         try:
-            if signer is None:
-                account.post(url, payload)
-            else:
-                session.post_as(signer, url, payload)
+            self._revoke(payload, signer)
         except AcmeProblem as problem:
-            if problem.kind != "alreadyRevoked":
+            if problem.kind == "alreadyRevoked":
+                self._progress(f"{self._ca.name}: the certificate was revoked already")
+            elif signer is not None and problem.kind in _ABOUT_THE_SIGNER:
+                self._progress(
+                    f"{self._ca.name}: the CA takes no signature by the certificate's key; the account signs"
+                )
+                self.revoke(leaf_der, reason)
+            else:
                 raise
-            self._progress(f"{self._ca.name}: the certificate was revoked already")
+
+    def _revoke(self, payload: Mapping[str, Any], signer: Signer | None) -> None:
+        session, account = self._signed_in()
+        url = session.directory().revoke_cert
+        if signer is None:
+            account.post(url, payload)
+        else:
+            session.post_as(signer, url, payload)
 
     def _signed_in(self) -> tuple[Session, Account]:
         if self._session is None or self._account is None:

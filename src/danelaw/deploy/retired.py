@@ -93,7 +93,7 @@ def _gone(keys: Path, path: Path, spki_sha256: str) -> StateCorrupt:
 
 def _forget_markers(keys: Path, name: str) -> None:
     """Take away the links that say that a key was made for a certificate: it is not to be found by them again."""
-    for marker in keys.iterdir():
+    for marker in sorted(keys.iterdir()):
         if marker.is_symlink() and str(marker.readlink()) == name:
             files.remove(marker)
 
@@ -162,7 +162,7 @@ def _destroy_copy(copy: Path, key: KeyFact) -> None:
             shutil.rmtree(leaving)
         copy = copy.rename(leaving)
         files.sync_folder(copy.parent)
-    for file in copy.iterdir():
+    for file in sorted(copy.iterdir()):
         if _holds(file, key):
             _overwrite(file)
             file.unlink()

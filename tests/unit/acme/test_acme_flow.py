@@ -557,6 +557,23 @@ def test_a_certificates_own_key_revokes_it_without_the_account_and_another_key_d
     assert ca.accounts == {}
 
 
+@pytest.mark.parametrize("kind", ["badSignatureAlgorithm", "badPublicKey"])
+def test_where_the_ca_takes_no_signature_by_such_a_key_the_account_signs(
+    ca: FakeCa, authority: AcmeAuthority, solver: MemorySolver, said: Said, kind: str
+) -> None:
+    order, _ = finish(authority, authority.open(NAMES, new_csr(*NAMES)), solver)
+    assert order.chain_pem is not None
+    leaf = x509.load_pem_x509_certificate(order.chain_pem.encode()).public_bytes(serialization.Encoding.DER)
+    signer = KeySigner(ec.generate_private_key(ec.SECP384R1()))
+    ca.faults["revoke"] = [refused(kind, "ES256 alone, please")]
+    authority.revoke(leaf, 1, signer)
+    assert ca.revoked == {leaf}
+    assert said.lines[-1] == "test: the CA takes no signature by the certificate's key; the account signs"
+    ca.faults["revoke"] = [refused(kind, "of nobody")] * 2
+    with pytest.raises(Refused, match=kind):  # of the account's own there is no way round
+        authority.revoke(leaf, 1, signer)
+
+
 @pytest.mark.parametrize("reason", [-1, 2, 3, 6, 8, 9, 10])
 def test_other_reasons_reach_no_ca(ca: FakeCa, authority: AcmeAuthority, reason: int) -> None:
     with pytest.raises(InputError, match="give 0 "):
