@@ -5,10 +5,14 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 AS_ROOT := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo test check units world bench zoo format clean set-up
+.PHONY: demo demo-rollover test check units world bench zoo format clean set-up
 
 demo: set-up
 	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo
+
+# A key rollover as it happens, with senders that try every 50 ms; then the naive way beside it.
+demo-rollover: set-up
+	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo.rollover
 
 test: set-up check
 	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup -p no:cacheprovider
