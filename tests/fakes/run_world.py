@@ -176,6 +176,8 @@ class Machine:
     """By certificate, the next keys that were made, the newest last."""
     put: list[tuple[str, str]] = field(default_factory=list)
     """What was put away and how: (SPKI digest, "archive" or "shred")."""
+    free: list[str] = field(default_factory=list)
+    """The deployments whose paths are ordinary files again."""
 
     def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
         found = self.keys.get(spec.name)
@@ -237,6 +239,9 @@ class Machine:
             self.disk[deployment.id] = dict(generation.files)
             chain = self.staged[deployment.id, generation.n]
             self.live_chains |= dict.fromkeys((endpoint.host for endpoint in deployment.endpoints), chain)
+
+    def let_go(self, deployment: Deployment) -> None:
+        self.free.append(deployment.id)
 
     def live(self, deployment: Deployment) -> Mapping[str, str]:
         return self.disk.get(deployment.id, {})

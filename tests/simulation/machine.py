@@ -104,6 +104,9 @@ class SimHost:
             self.disk.paths.pop(file.path, None)
         self.disk.paths.update(staged)
 
+    def let_go(self, deployment: Deployment) -> None:
+        del deployment  # its paths are ordinary files here, always
+
     def live(self, deployment: Deployment) -> Mapping[str, str]:
         return {f.path: self.disk.paths[f.path].sha256 for f in deployment.files if f.path in self.disk.paths}
 

@@ -116,6 +116,21 @@ class Generations:
             else:
                 self._activate_links(deployment, generation.n, staged)
 
+    def let_go(self, deployment: Deployment) -> None:
+        """Replace each of our own links at a deployment's paths by a file as it leads to, by one rename. Idempotent.
+
+        Whoever reads a path meets the same content before and after. What somebody else put there is left alone.
+        """
+        with files.explained(self._live):
+            for place in _places(deployment):
+                if not self._is_ours(deployment, place):
+                    continue
+                standing = _standing(place)
+                if standing is None:  # it leads nowhere
+                    files.remove(place.path)
+                else:
+                    files.put_file(place.path, standing.data, standing.ownership)
+
     def problems(self, deployment: Deployment) -> list[str]:
         """Return what keeps the deployment's paths from being written or owned as asked, in words."""
         found: list[str] = []

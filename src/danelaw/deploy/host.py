@@ -91,6 +91,13 @@ class LocalHost:
         """
         self._generations.activate(deployment, generation)
 
+    def let_go(self, deployment: Deployment) -> None:
+        """Make ordinary files of our own links at a deployment's paths, with their content, owner and mode. Idempotent.
+
+        The generations stay where they are. Raises `Refused` where a path cannot be written, `RetryLater`.
+        """
+        self._generations.let_go(deployment)
+
     def generation_files(self, deployment: Deployment, n: int) -> Mapping[str, str]:
         """Return the digests of a generation's files by the paths they are for. Raises `StateCorrupt`."""
         return self._generations.generation(deployment, n).files

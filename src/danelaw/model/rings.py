@@ -191,6 +191,10 @@ class Host(Protocol):
         """Put a generation where services read it, by one rename. Idempotent."""
         ...
 
+    def let_go(self, deployment: Deployment) -> None:
+        """Make ordinary files, contents unchanged, of what stands at a deployment's paths. Idempotent."""
+        ...
+
     def live(self, deployment: Deployment) -> Mapping[str, str]:
         """Return the digests of what stands at the deployment's paths now, absent files left out."""
         ...
