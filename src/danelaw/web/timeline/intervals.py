@@ -39,10 +39,12 @@ def present(tracks: Tracks[What], has: Callable[[What], bool]) -> list[tuple[Int
     bounds = sorted({bound for track in tracks.values() for each in track for bound in (each.start, each.end) if bound})
     starts = {name: [each.start for each in track] for name, track in tracks.items()}
     found: list[tuple[Interval, bool]] = []
-    for at, until in zip(bounds, [*bounds[1:], None], strict=True):
+    for place, at in enumerate(bounds):
+        until = bounds[place + 1] if place + 1 < len(bounds) else None
         seen = []
         for name, track in tracks.items():
-            each = track[place - 1] if (place := bisect_right(starts[name], at)) else None
+            before = bisect_right(starts[name], at)
+            each = track[before - 1] if before else None
             if each is not None and (each.end is None or each.end > at):
                 seen.append(has(each.what))
         if not any(seen):

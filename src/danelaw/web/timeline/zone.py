@@ -75,15 +75,15 @@ class Zone:
     def unknown(self) -> Interval | None:
         """Return for how long what nobody saw counts: where an RRset stood at the first look, another may have before.
 
-        None where none stood there; a server that did not answer then is left to the gate.
+        None where none stood there, or that is over; a server that did not answer then is left to the gate.
         """
         first = min((row.first_at for row in self.facts.servers if row.owner == self.owner), default=None)
         rows = [row for rows in self.by_rrset.values() for row in rows if row.first_at == first]
         if first is None or not any(row.rdatas for row in rows):
             return None
-        return Interval(
-            first, counted_from(self.before, first) + span(rows, self.desired.lookup_margin, self.desired.history)
-        )
+        wait = span(rows, self.desired.lookup_margin, self.desired.history)
+        until = counted_from(self.before, first) + wait
+        return Interval(first, until) if until > self.now else None
 
     def _tails(self) -> list[Tail]:
         holding = {tuple(sorted(item.rdatas)): item for item in held(self.before, self.desired, self.owner, self.now)}
@@ -191,12 +191,12 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
         if is_after(spans, since)
     ]
     unknown = zone.unknown()
-    before = () if unknown is None else (Span(*unknown, "cached", "answer"),)
+    before = [Row("unknown", "before the first look", (Span(*unknown, "cached", "answer"),))] if unknown else []
     known = fresh[-MOST_ANSWERS:]
     return Group(
         "Answers",
         f"Answers that senders may hold of {zone.owner}",
-        (*([Row("unknown", "before the first look", before)] if is_after(before, since) else []), *known),
+        (*before, *known),
         count(len(fresh) - len(known), "earlier answer is", "earlier answers are"),
     )
 
