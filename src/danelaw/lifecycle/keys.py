@@ -81,6 +81,11 @@ def obstacle(spec: CertificateSpec) -> tuple[str, str] | None:
     """Return why a certificate's key cannot be rolled over, and what to do; None where it can."""
     if spec.csr is not None:
         return f"{spec.csr.path} is over one key, and a rollover needs another", "take csr out of the config first"
+    if not spec.deployments:
+        return (
+            "danelaw deploys it nowhere, so another key would reach no service",
+            "add a deploy table for the service that presents it",
+        )
     for deployment in spec.deployments:
         if not deployment.has_key:
             paths = ", ".join(file.path for file in deployment.files)
