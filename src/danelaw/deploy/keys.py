@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Literal
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from danelaw import pki
-from danelaw.deploy import files, keytypes, retired
+from danelaw.deploy import files, retired
 from danelaw.deploy.signer import KeySigner
 from danelaw.errors import InputError, Refused, StateCorrupt
 from danelaw.model import CertificateSpec, Clock, KeyFact, KeyType, ReadyCsr, SpareKey
@@ -67,7 +68,10 @@ class Keys:
         with files.explained(self._folder):
             self._make_folder()
             with self._locked():
-                key = self._make_first(spec) if adopted is None else self._adopt(adopted)
+                if adopted is None:
+                    key = self._make(self._marker(spec, "made"), spec.key_type or "p256", self._pending(spec))
+                else:
+                    key = self._adopt(adopted)
             return self._fact(spec, key.spki_der, "made" if adopted is None else "adopted")
 
     def take_next(self, spec: CertificateSpec, known: Sequence[KeyFact]) -> KeyFact:
@@ -241,10 +245,6 @@ class Keys:
         self._write(path, key.block)
         return key
 
-    def _make_first(self, spec: CertificateSpec) -> "_Key":
-        marker = self._marker(spec, "made")
-        return self._make(marker, spec.key_type or "p256", self._pending(spec))
-
     def _make_next(self, spec: CertificateSpec, known: frozenset[str]) -> "_Key":
         """Make a next key, or find the one that a killed run made and nobody heard of.
 
@@ -256,7 +256,7 @@ class Keys:
         for path in (_making(marker),) if spent else (marker, _making(marker)):
             found = files.read(path, MAX_KEY_BYTES)
             key = None if found is None else _open(found.data, path, whole=False)
-            if key is not None and key.spki_sha256 not in known and keytypes.type_of(key.opened.private) == key_type:
+            if key is not None and pki.key_type(key.spki_der) == key_type:
                 return self._make(marker, key_type, key)
         return self._make(marker, key_type, None)
 
@@ -264,7 +264,7 @@ class Keys:
         """Make a key, or finish the making of ``key``. Order: the key whole, then the marker, then its final name."""
         making = _making(marker)
         if key is None:
-            private = keytypes.generate(key_type)
+            private = _generate(key_type)
             block = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             self._write(making, block)
             key = _open(block, making, whole=False)
@@ -388,6 +388,16 @@ def _password(path: str) -> bytes:
         return pki.password_line(found.data)
     except InputError as error:
         raise Refused(f"{path}: {error}") from None
+
+
+def _generate(key_type: KeyType) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    match key_type:
+        case "p256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "p384":
+            return ec.generate_private_key(ec.SECP384R1())
+        case "rsa2048" | "rsa3072" | "rsa4096":
+            return rsa.generate_private_key(65537, int(key_type.removeprefix("rsa")))
 
 
 def _sha256(spki_der: bytes) -> str:
