@@ -27,7 +27,7 @@ from danelaw.lifecycle.keys import (
 )
 from danelaw.lifecycle.obtaining import COMPROMISED
 from danelaw.lifecycle.sight import presented_now
-from danelaw.lifecycle.wanted import is_over_key, is_settling, own_records
+from danelaw.lifecycle.wanted import is_over_key, is_settling
 from danelaw.model import (
     CertificateSpec,
     Chain,
@@ -223,15 +223,11 @@ def _is_done_with(case: Case, key: KeyFact) -> bool:
 
 
 def _is_pinned(case: Case, key: KeyFact, chains: list[ChainFact]) -> bool:
-    """Tell whether a record of ours that a chain over the key is needed for was still there when it was read last.
+    """Tell whether a record that a chain over the key is needed for stood there when it was read last, ours or not.
 
-    One that is withdrawn by an update whose answer was lost stays ours, and is of no use to anybody.
+    One that was withdrawn by an update whose answer was lost stays ours in the facts, and is of no use to anybody.
     """
-    return any(
-        _is_of(record, key, chains)
-        for row in case.facts.primaries
-        for record in own_records(case.facts, row.owner).intersection(row.rdatas)
-    )
+    return any(_is_of(record, key, chains) for row in case.facts.primaries for record in row.rdatas)
 
 
 def _is_of(record: TlsaRecord, key: KeyFact, chains: list[ChainFact]) -> bool:
@@ -243,7 +239,7 @@ def _is_of(record: TlsaRecord, key: KeyFact, chains: list[ChainFact]) -> bool:
 def _needed_until(case: Case, key: KeyFact, chains: list[ChainFact]) -> datetime | None:
     """Return when the last certificate over a key is over and its record is out of every cache."""
     ends = [row.chain.not_after for row in chains if row.revoked_at is None]
-    owners = {row.owner for row in case.facts.own_records if _is_of(row.record, key, chains)}
+    owners = {row.owner for row in case.facts.own_records} | {row.owner for row in case.facts.primaries}
     for owner in owners:
         ends.extend(
             item.until or case.now + STILL_SERVED
