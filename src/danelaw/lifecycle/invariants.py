@@ -161,9 +161,10 @@ def needed(change: Change) -> Iterator[str]:
             chains = [chain_of(facts, active) if active else None, standing_chain(facts, deployment)]
             if any(chain is not None and chain.spki_sha256 == key.spki_sha256 for chain in chains):
                 yield f"a chain over it is live or stands at {deployment.id}"
-    for owner in {row.owner for row in facts.own_records}:
+    standing = {row.owner: row.rdatas for row in facts.primaries}
+    for owner in {row.owner for row in facts.own_records} | standing.keys():
         rrsets = [item.rdatas for item in held(facts, change.desired, owner, change.now)]
-        for record in {*own_records(facts, owner), *(record for rdatas in rrsets for record in rdatas)}:
+        for record in {record for rdatas in (standing.get(owner, ()), *rrsets) for record in rdatas}:
             if is_over_key(record.spec) and dane.tlsa_record(record.spec, spki_der=key.spki_der) == record:
                 yield f"{record} stands at {owner}, or a sender may hold it"
 
