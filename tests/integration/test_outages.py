@@ -1,6 +1,6 @@
 """The outages that other tools cause, of records and of the order of things: each by its name, none of them ours.
 
-That a reload is not believed, test_deployments.py shows.
+That a reload is not believed, test_deployments.py shows; that a certificate by a ready CSR is renewed, test_keys.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from world import layout
 pytestmark = pytest.mark.world
 
 Make = Callable[..., MailHost]
+NEXT = 'next_key = true\nsettle = "1s"'
 
 
 @dataclass
@@ -54,6 +55,37 @@ def test_a_failed_publication_is_not_ignored(mailhost: Make) -> None:
     assert "activate" not in sequence(outcome)
     assert host.presented().leaf == host.world.initial.leaf
     assert host.verdicts() == []
+
+
+def test_the_next_key_is_not_consumed_by_orders_that_fail(mailhost: Make) -> None:
+    """Two failed orders later no unpublished key is live: the next key and its record are what they were."""
+    host = mailhost(options=NEXT)
+    host.apply("--wait")
+    before, published = host.presented().leaf, host.tlsa()
+    assert len(published) == 2
+    host.configure(options=NEXT, directory="https://127.0.0.1:1/dir")
+    failed = [host.json("rollover", host.zone, "--wait", status=1), host.json("apply", "--retry-now", status=1)]
+    assert all("obtain" in kinds(outcome) and outcome["failed"] for outcome in failed)
+    assert host.tlsa() == published
+    assert host.presented().leaf == before
+    host.configure(options=NEXT)
+    host.apply("--wait", "--retry-now")
+    assert host.presented().leaf != before
+    assert host.presented().tlsa(1) in published
+
+
+def test_a_restart_does_not_pick_up_a_staged_key(mailhost: Make) -> None:
+    """What is staged stands where no service reads it, whoever restarts one."""
+    host = mailhost(options=NEXT)
+    host.apply("--wait")
+    before = host.presented().leaf
+    assert host.killed("host.stage:after:1", "rollover", host.zone, "--wait").status == -9
+    host.world.postfix.stop()
+    host.world.postfix.start()
+    assert host.presented().leaf == before
+    assert host.verdicts() == []
+    host.apply("--wait")
+    assert host.presented().leaf != before
 
 
 def test_the_record_of_an_ec_key_is_not_that_of_an_empty_string(mailhost: Make) -> None:

@@ -73,8 +73,13 @@ class MailHost(Site):
         reload: Sequence[str] | None = None,
         extra: str = "",
         addresses: Sequence[str] = (),
+        options: str = "",
     ) -> None:
-        """Write the config: ``prove`` are endpoints (default: the ports claimed), ``extra`` more TOML tables."""
+        """Write the config.
+
+        ``prove`` are endpoints (default: the ports claimed), ``options`` more lines of the certificate's table,
+        ``extra`` more TOML tables.
+        """
         world, self.host = self.world, f"{host}.{self.zone}"
         postfix = world.postfix
         places = prove or [f"{self.host}:{port}" for port in ports]
@@ -103,6 +108,7 @@ tsig_key = "{tsig or world.keys["hmac-sha256"].pair}"
 names = ["{name or self.host}"]
 {key}
 http01 = {{ webroot = "{world.apache.webroot}" }}
+{options}
 
 [[certificate."{self.zone}".tlsa]]
 hosts = ["{self.host}"]
