@@ -318,7 +318,7 @@ def _last_served(
     without, caught_up, behind = [last], list[datetime](), list[str]()
     for server in servers:
         own = past.by_server.get(server, ())
-        place = bisect_right(own, last, key=lambda row: row.first_at)
+        place = _place_after(own, rdatas, last)
         had, since = own[:place][-1:], own[place:]
         if any(row.rdatas != rdatas and not came_before(row) for row in had):
             continue  # it had moved past the RRset before the last server did
@@ -326,6 +326,18 @@ def _last_served(
         caught_up.extend(b.first_at for a, b in past.changed.get(server, ()) if a.first_at > last and is_behind(a))
         behind.extend(server for row in since[-1:] if is_behind(row))
     return max(without), max(caught_up, default=None), behind
+
+
+def _place_after(own: Sequence[RRsetSeen], rdatas: tuple[TlsaRecord, ...], last: datetime) -> int:
+    """Return how many of a server's rows are no later than the last sighting of an RRset.
+
+    What follows in a plan at that very instant came after it: a server serves one RRset at a time.
+    """
+    place = most = bisect_right(own, last, key=lambda row: row.first_at)
+    while place and own[place - 1].first_at == last and own[place - 1].rdatas != rdatas:
+        place -= 1
+    served = place and own[place - 1].rdatas == rdatas and own[place - 1].last_at == last
+    return place if served else most
 
 
 def go_live(facts: Facts, desired: Desired, owner: str, chain: Chain | None, now: datetime) -> list[Blocked]:
