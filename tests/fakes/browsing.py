@@ -7,8 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-OVERLAPS = """() => {
-    const svg = [...document.querySelectorAll('svg.picture')].find(each => each.getBoundingClientRect().width > 0);
+OVERLAPS = """() => [...document.querySelectorAll('svg.picture:not(.sample)')].flatMap(svg => {
+    if (svg.getBoundingClientRect().width === 0) return [];
     const texts = [...svg.querySelectorAll('text')].map(each => [each.textContent, each.getBoundingClientRect()]);
     const boxes = [...svg.querySelectorAll('rect')].map(each => each.getBoundingClientRect());
     const outer = svg.getBoundingClientRect();
@@ -25,8 +25,8 @@ OVERLAPS = """() => {
         });
     });
     return texts.length ? found : ['no text at all'];
-}"""
-"""Texts of the visible picture that overlap each other, or leave their box or the picture."""
+})"""
+"""Texts of the visible pictures that overlap each other, or leave their box or the picture."""
 
 
 @contextmanager

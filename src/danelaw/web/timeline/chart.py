@@ -117,7 +117,7 @@ class Chart(Pen):
 
     def inside(self, left: int, right: int, middle: int, text: str, *, planned: bool) -> None:
         """Write a word into a bar where it has room."""
-        if len(text) * 11 * SANS + 8 <= right - left:
+        if text and len(text) * 11 * SANS + 8 <= right - left:
             self.few(left + 5, middle + 4, text, "over" if planned else "inside")
 
     def flag(self, x: int, y: int, kind: MarkKind, tip: str) -> None:
