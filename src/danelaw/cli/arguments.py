@@ -63,6 +63,17 @@ def parser() -> argparse.ArgumentParser:
     rollover.add_argument("--cancel", action="store_true", help="take a rollover back that is not done yet")
     rollover.add_argument("--wait", action="store_true", help="stay until all is done")
 
+    withdraw = commands.add_parser("withdraw", help="take out of service what left the config: records, then files")
+    withdraw.add_argument(
+        "name", metavar="NAME", help="a certificate, or an endpoint HOST:PORT, that is not in the config"
+    )
+    withdraw.add_argument(
+        "--wait", action="store_true", help="stay until no cache can hold its records, and all is done"
+    )
+
+    adopt = commands.add_parser("adopt", help="accept what is live as the truth: its key, or another machine's state")
+    adopt.add_argument("name", metavar="NAME", help="a certificate's name in the config")
+
     timer = commands.add_parser(
         "timer", help="print or install what runs apply every hour: systemd units or a cron line"
     )

@@ -259,7 +259,8 @@ def _status(arguments: argparse.Namespace, around: Around) -> int:
         facts = known_now(world.rings)
         said = notes(config.desired, facts, world.rings.host)
         at = world.rings.clock.now()
-    value = status(desired, facts, at, said)
+        host_id = world.rings.host_id
+    value = status(desired, facts, at, said, host_id)
     show(arguments, value, status_lines)
     if arguments.html:
         from danelaw.cli.pages import write_page  # noqa: PLC0415 (start-up)
@@ -279,6 +280,18 @@ def _revoke(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.rollover import revoke  # noqa: PLC0415 (start-up)
 
     return revoke(arguments, around)
+
+
+def _withdraw(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.withdraw import withdraw  # noqa: PLC0415 (start-up)
+
+    return withdraw(arguments, around)
+
+
+def _adopt(arguments: argparse.Namespace, around: Around) -> int:
+    from danelaw.cli.withdraw import adopt  # noqa: PLC0415 (start-up)
+
+    return adopt(arguments, around)
 
 
 def _tlsa(arguments: argparse.Namespace, around: Around) -> int:
@@ -367,6 +380,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Around], int]] = {
     "status": _status,
     "revoke": _revoke,
     "rollover": _rollover,
+    "withdraw": _withdraw,
+    "adopt": _adopt,
     "timer": _timer,
     "tlsa": _tlsa,
     "match": _match,

@@ -55,6 +55,12 @@ def take_next_key(rings: Rings, facts: Facts, spec: CertificateSpec) -> KeyFact:
     return key_of(facts, spec.name, taken.spki_sha256) or replace(taken, current_since=None)
 
 
+def after_all_keys(facts: Facts, certificate: str, now: datetime) -> datetime:
+    """Return now, or just after a certificate's latest key became current: the newest is the current one."""
+    earlier = [key.current_since for key in facts.keys if key.certificate == certificate and key.current_since]
+    return max([now, *(at + timedelta(microseconds=1) for at in earlier)])
+
+
 def promoted(facts: Facts, step: Promote, now: datetime) -> list[Fact]:
     """Return the facts of a next key that becomes current: after every earlier one, whatever a clock set back says.
 
@@ -62,8 +68,7 @@ def promoted(facts: Facts, step: Promote, now: datetime) -> list[Fact]:
     """
     key = key_of(facts, step.certificate, step.spki_sha256)
     assert key is not None  # noqa: S101 (the core promotes only keys that it knows)
-    earlier = [row.current_since for row in facts.keys if row.certificate == step.certificate and row.current_since]
-    since = max([now, *(at + timedelta(microseconds=1) for at in earlier)])
+    since = after_all_keys(facts, step.certificate, now)
     made: list[Fact] = [replace(key, current_since=since)]
     made.extend(
         replace(intent, closed_at=since)

@@ -1,12 +1,14 @@
 """Look at everything that a decision depends on, now: DNS, the endpoints, the files."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import DanelawError
 from danelaw.lifecycle import see_owner, see_probes
 from danelaw.lifecycle.here import DNS_SAYS
+from danelaw.lifecycle.keys import next_key
 from danelaw.lifecycle.merge import merge
 from danelaw.lifecycle.sight import looked_at
 from danelaw.model import (
@@ -16,6 +18,7 @@ from danelaw.model import (
     Fact,
     Facts,
     KeyAlgorithm,
+    KeyFact,
     OnDisk,
     OwnerLook,
     Primary,
@@ -91,14 +94,30 @@ def look(desired: Desired, rings: Rings) -> Facts:
     seen.extend(OnDisk(deployment, files, at) for deployment, files in disk)
     rings.store.record(seen)
     facts = rings.store.snapshot()
-    return merge(facts, _nowhere(facts, places, at))
+    return merge(facts, [*_nowhere(facts, places, at), *_come_here(desired, rings, facts)])
 
 
 def glance(desired: Desired, rings: Rings, sight: Facts) -> Facts:
     """Look at the files alone and return all facts; ``sight`` is the last look, which stands for all else."""
     at = rings.clock.now()
     rings.store.record([OnDisk(d.id, rings.host.live(d), at) for d in deployments_of(desired)])
-    return merge(rings.store.snapshot(), [row for row in sight.silent if row.address == NOWHERE])
+    facts = rings.store.snapshot()
+    return merge(facts, [*(row for row in sight.silent if row.address == NOWHERE), *_come_here(desired, rings, facts)])
+
+
+def _come_here(desired: Desired, rings: Rings, facts: Facts) -> Iterable[KeyFact]:
+    """Return the next keys that were kept elsewhere and whose private half stands in the config's `key` now.
+
+    The core is told at each look by the ``path``, which is that file's then. It is stored once the key is adopted.
+    """
+    for spec in desired.certificates:
+        coming = next_key(facts, spec)
+        if coming is None or coming.origin != "elsewhere" or spec.key is None:
+            continue
+        with suppress(DanelawError):  # what is wrong with the file `notes` says
+            found = rings.host.peek_key(spec)
+            if found is not None and found.spki_sha256 == coming.spki_sha256:
+                yield replace(coming, path=spec.key)
 
 
 def see(facts: Facts, results: Iterable[ProbeResult], ours: Ours, at: datetime) -> list[Fact]:
@@ -150,7 +169,7 @@ def _primaries(
     found = {}
     for owner_look in looks:
         publisher = by_owner.get(owner_look.owner)
-        if publisher is None or owner_look.problem:
+        if publisher is None or publisher not in rings.publishers or owner_look.problem:
             continue
         try:
             found[owner_look.owner] = rings.publishers[publisher].read(owner_look.target)

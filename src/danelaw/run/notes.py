@@ -8,6 +8,7 @@ from danelaw.lifecycle.gate import owner_state
 from danelaw.lifecycle.here import silent_elsewhere
 from danelaw.lifecycle.records import current_key, foreign_records, orphan_records
 from danelaw.model import CertificateSpec, Desired, DnsView, Facts, Host, KeyFact, Presented, Silent
+from danelaw.run.withdraw import leaving
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,13 @@ def _shared(keys: Sequence[tuple[CertificateSpec, KeyFact]]) -> Iterator[Note]:
             yield Note("key-shared", spec.name, f"{text}: revoking either for keyCompromise revokes both")
 
 
+def _is_in_service(desired: Desired, facts: Facts, name: str) -> bool:
+    """Tell whether anything of a certificate that left the config is still where it was put."""
+    now = max(row.made_at for row in facts.keys if row.certificate == name)
+    left = leaving(desired, facts, name, now)
+    return bool(left.deployments or any(left.records.values()))
+
+
 def _orphans(desired: Desired, facts: Facts) -> Iterator[Note]:
     """What left the config is kept until a person withdraws it."""
     claimed = set(_owners(desired))
@@ -114,11 +122,13 @@ def _orphans(desired: Desired, facts: Facts) -> Iterator[Note]:
         if row.owner in claimed:
             left.extend((row.owner, record) for record in orphan_records(facts, desired, row.owner, row.rdatas, row.at))
     for owner, record in left:
-        text = f"{record} at {owner} is ours, and no tlsa table claims it any more; it is kept"
+        text = f"{record} at {owner} is ours, and no tlsa table claims it any more; danelaw withdraw takes it"
         yield Note("orphan-record", owner, text)
     names = {spec.name for spec in desired.certificates}
     for name in sorted({key.certificate for key in facts.keys} - names):
-        yield Note("orphan-certificate", name, f"{name} left the config; its key, files and records are kept")
+        if _is_in_service(desired, facts, name):
+            text = f"{name} left the config; its key, files and records are kept until danelaw withdraw {name}"
+            yield Note("orphan-certificate", name, text)
     deployments = {deployment.id for spec in desired.certificates for deployment in spec.deployments}
     for deployment in sorted({row.deployment for row in facts.generations if row.active_at} - deployments):
         yield Note("orphan-files", deployment, f"no deploy table names {deployment} any more; the files are kept")

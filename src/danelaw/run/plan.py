@@ -14,6 +14,7 @@ from danelaw.lifecycle.records import current_key
 from danelaw.lifecycle.timeline import ENDLESS, Entry, timeline
 from danelaw.model import Desired, Effect, EffectOutcome, Fact, Facts, Hold, KeyFact, TakeKey, Wait
 from danelaw.run.act import KINDS
+from danelaw.run.adopt import other_machine
 from danelaw.run.look import look
 from danelaw.run.rings import Rings
 
@@ -88,6 +89,9 @@ def planned(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> Planne
     for part in components(desired, names):
         facts = look(part, replace(rings, store=store))
         now = rings.clock.now()
+        if holds := other_machine(part, facts, rings.host_id):
+            entries.extend(Entry(now, hold, now=True) for hold in holds)
+            continue
         keys, refused = adoptable(rings, part, facts)
         tries = tuple(_refused_try(name, why, now) for name, why in refused.items())
         facts = replace(facts, effects=(*facts.effects, *tries))

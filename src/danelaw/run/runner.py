@@ -33,6 +33,7 @@ from danelaw.model import (
     Wait,
 )
 from danelaw.run.act import NO_CHANGE, act, came_to_nothing, describe
+from danelaw.run.adopt import other_machine
 from danelaw.run.clocks import decided_at, keep_clocks, uptime
 from danelaw.run.look import glance, look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
@@ -250,6 +251,9 @@ class _Run:
         return part.sight, self._next(part, part.sight, decided_at(part.sight, self._rings))
 
     def _next(self, part: _Part, facts: Facts, now: datetime) -> Step | Rest:
+        holds = other_machine(part.desired, facts, self._rings.host_id)
+        if holds:
+            return Rest(holds=holds)
         return next_step(part.desired, facts, now, self._rings.chance, self._forgive)
 
     def _take(self, part: _Part, facts: Facts, step: Step) -> None:

@@ -13,24 +13,36 @@ from danelaw.lifecycle.rollout import Rollout, rollout
 from danelaw.lifecycle.sight import looked_at, presented_now, silent_now
 from danelaw.lifecycle.steps import step
 from danelaw.model import CertificateSpec, Desired, Endpoint, Facts, Hold, Rest, Step, Wait
+from danelaw.run.adopt import other_machine
 from danelaw.run.key_states import keys_json, phase, rollover_json
 from danelaw.run.notes import Note
 from danelaw.run.recover import is_owed, open_effects
 from danelaw.run.report import Json, hold_json, instant, notes_json, step_json, wait_json
 
 
-def status(desired: Desired, facts: Facts, now: datetime, said: Iterable[Note]) -> Json:
-    """Return each certificate: names, key, expiry, next renewal, deployments, endpoints, last proof."""
+def status(desired: Desired, facts: Facts, now: datetime, said: Iterable[Note], host_id: str = "") -> Json:
+    """Return each certificate: names, keys, expiry, next renewal, rollover, deployments, endpoints, last proof.
+
+    ``host_id`` is what this machine is known by in the store, "" where nobody asks whose state it is.
+    """
     certificates = [_certificate(desired, facts, spec, now) for spec in desired.certificates]
-    return {"schema": 1, "certificates": certificates, **_ahead(desired, facts, now), "notes": notes_json(said)}
+    return {
+        "schema": 1,
+        "certificates": certificates,
+        **_ahead(desired, facts, now, host_id),
+        "notes": notes_json(said),
+    }
 
 
-def _ahead(desired: Desired, facts: Facts, now: datetime) -> Json:
+def _ahead(desired: Desired, facts: Facts, now: datetime, host_id: str) -> Json:
     """Return what the next run would find to do by what is stored, what waits and what holds, and what is owed."""
     due: list[Step] = []
     waits: list[Wait] = []
     holds: list[Hold] = []
     for part in components(desired):
+        if foreign := other_machine(part, facts, host_id):
+            holds.extend(foreign)
+            continue
         with suppress(DanelawError):  # a defect in a decision: apply says it
             answer = step(part, own_facts(part, facts), now)
             if isinstance(answer, Rest):
