@@ -113,7 +113,7 @@ def aim(
     cut = cutover(facts, spec, now)
     if cut is not None and cut.chain is not None:
         if live is not None and live.spki_sha256 == cut.key.spki_sha256:
-            return cut.chain
+            return over_current if over_current and _is_stuck(facts, deployment, cut, now, forgive) else cut.chain
         if not rests(facts, deployment, cut.chain, now, forgive) and may_all_go(facts, desired, cut, now):
             return cut.chain
         return over_current
@@ -123,6 +123,19 @@ def aim(
     if rests(facts, deployment, over_current, now, forgive):
         return current_chain(facts, spec, live.spki_sha256, now) or over_current
     return over_current
+
+
+def _is_stuck(facts: Facts, deployment: Deployment, cut: Cutover, now: datetime, forgive: datetime | None) -> bool:
+    """Tell whether what went live over the next key has failed, and no earlier generation is left to go back to.
+
+    All of them have expired or were revoked: then a new one over the current key is the way back.
+    """
+    active = active_generation(facts, deployment.id)
+    if active is None or cut.chain is None or not rests(facts, deployment, cut.chain, now, forgive):
+        return False
+    over = {row.chain.leaf_sha256 for row in facts.chains if row.revoked_at or row.chain.not_after <= now}
+    rows = [row for row in facts.generations if row.deployment == deployment.id and (row.active_at or not row.n)]
+    return all(row == active or row.leaf_sha256 in over for row in rows)
 
 
 def rests(facts: Facts, deployment: Deployment, row: ChainFact, now: datetime, forgive: datetime | None = None) -> bool:
