@@ -70,8 +70,13 @@ def make_next_keys(case: Case) -> Answers:
         coming = next_key(case.facts, spec)
         if coming is None:
             yield from _make(case, spec, current)
+        elif coming.origin == "elsewhere" and coming.path == spec.key:
+            step = TakeKey(spec.name, spec.key, "its next key, which was kept elsewhere, has come here")
+            yield from unless_backing_off(case, "take-key", spec.name, step)
         elif coming.origin == "elsewhere" and wanted is not None:
-            yield from _bring(case, spec, coming, wanted.why)
+            why = f"{wanted.why}, and the next key ({_short(coming)}) is kept elsewhere"
+            remedy = "bring its private key here, name its file as `key`, and run apply"
+            yield Hold("spare-key", spec.name, why, remedy)
 
 
 def _make(case: Case, spec: CertificateSpec, current: KeyFact) -> Answers:
@@ -86,17 +91,6 @@ def _make(case: Case, spec: CertificateSpec, current: KeyFact) -> Answers:
 
 def _were_current(case: Case, spec: CertificateSpec) -> set[bytes]:
     return {key.spki_der for key in retired_keys(case.facts, spec.name)}
-
-
-def _bring(case: Case, spec: CertificateSpec, coming: KeyFact, why: str) -> Answers:
-    """Ask for the private half of the spare key: the config's `key` names it once it is here."""
-    if spec.key is None:
-        short = coming.spki_sha256[:16]
-        remedy = "bring its private key here and name its file as `key`"
-        yield Hold("spare-key", spec.name, f"{why}, and the next key ({short}…) is kept elsewhere", remedy)
-        return
-    step = TakeKey(spec.name, spec.key, f"{why}: its next key comes here")
-    yield from unless_backing_off(case, "take-key", spec.name, step)
 
 
 def promote(case: Case) -> Answers:

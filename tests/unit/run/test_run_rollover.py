@@ -299,9 +299,11 @@ def test_the_public_half_of_a_spare_key_is_published_and_its_private_half_brough
     assert (coming.spki_sha256, coming.origin) == (private.spki_sha256, "elsewhere")
     assert coming.spki_sha256 in spki_published(made)
     ask_rollover(made.desired, made.rings, NAME)
-    refused = run(made)
-    assert refused.exit_status == 1
-    assert "bring the private half of the spare key here" in refused.failed[0]
+    waits = run(made)
+    assert waits.exit_status == 1
+    (hold,) = [hold for hold in waits.rest.holds if hold.code == "spare-key"]
+    assert "bring its private key here" in hold.remedy
+    assert not waits.steps
     assert keys(made)[:2] == (current, coming)
     made.host.keys[NAME] = replace(fact_of(NAME, private.spki_der, made.clock.now(), "made"), origin="adopted")
     outcome = run(made, DAY)
@@ -319,8 +321,17 @@ def test_a_third_key_is_not_taken_for_the_spare_one() -> None:
     stranger = Machine(made.clock.now).take_next_key(replace(made.spec, key_type="p256", spare=None), ())
     made.host.keys[NAME] = replace(stranger, origin="adopted")
     outcome = run(made)
-    assert "found another key than the one in use" in outcome.failed[0]
+    assert [hold.code for hold in outcome.rest.holds] == ["spare-key"]
+    assert not outcome.steps
     assert made.store.snapshot().keys == before
+
+
+def test_the_spare_key_s_file_named_as_key_is_the_request_to_roll_over() -> None:
+    made, private = spare_world()
+    made.host.keys[NAME] = replace(fact_of(NAME, private.spki_der, made.clock.now(), "made"), origin="adopted")
+    outcome = run(made, DAY)
+    assert kinds(outcome)[0] is TakeKey
+    assert Promote in kinds(outcome)
 
 
 # --- promotion --------------------------------------------------------------------------------------------------------
