@@ -1,11 +1,18 @@
 """What all tests share."""
 
+import os
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 # How long a machine takes says nothing about the code: no test of ours is timed.
 settings.register_profile("danelaw", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("danelaw")
+
+# Tests start danelaw hundreds of times: without bytecode each start compiles all that it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
