@@ -519,3 +519,45 @@ def test_live_tells_what_cannot_be_read_apart_from_what_is_absent(host: LocalHos
     assert host.live(several) == {}
     Path(several.files[0].path).mkdir()
     assert host.live(several) == {several.files[0].path: ""}
+
+
+# --------------------------------------------------------------------------------------------------------- letting go
+
+
+def test_what_is_let_go_are_ordinary_files_with_what_was_live_and_its_mode(
+    host: LocalHost, several: Deployment, key: KeyFact, etc: Path, tmp_path: Path
+) -> None:
+    deploy(host, several, 1, OLD, key)
+    deploy(host, several, 2, NEW, key)
+    before, modes = contents(several), {f.path: mode(f.path) for f in several.files}
+    host.let_go(several)
+    assert contents(several) == before
+    assert {f.path: mode(f.path) for f in several.files} == modes
+    assert modes[str(etc / "private" / "live.key")] == 0o640
+    assert not any(Path(f.path).is_symlink() for f in several.files)
+    (tmp_path / "state").rename(tmp_path / "away")  # nothing of ours is needed any more
+    assert contents(several) == before
+    (tmp_path / "away").rename(tmp_path / "state")
+    at_first = identity(several)
+    host.let_go(several)
+    assert identity(several) == at_first
+    deploy(host, several, 3, NEWER, key)  # and it may come back
+    assert all(Path(f.path).is_symlink() for f in several.files)
+
+
+def test_somebody_else_s_file_or_link_is_not_ours_to_let_go(
+    host: LocalHost, several: Deployment, one: Deployment, key: KeyFact, etc: Path
+) -> None:
+    deploy(host, several, 1, NEW, key)
+    theirs = etc / "theirs.pem"
+    theirs.write_text("theirs")
+    (etc / "full.pem").unlink()
+    (etc / "full.pem").symlink_to(theirs)
+    (etc / "chain.pem").unlink()
+    host.let_go(several)
+    assert (etc / "full.pem").readlink() == theirs
+    assert not os.path.lexists(etc / "chain.pem")
+    deploy(host, one, 1, NEW, key)  # a copy already
+    before = identity(one)
+    host.let_go(one)
+    assert identity(one) == before
