@@ -15,11 +15,11 @@ demo-rollover: set-up
 	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo.rollover
 
 test: set-up check
-	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadgroup -p no:cacheprovider
+	$(AS_ROOT) $(PYTHON) -m pytest -n auto --dist loadgroup -p no:cacheprovider
 
 # Only what needs no server and no root.
 units: set-up check
-	$(PYTHON) -m pytest -n 2 --dist loadgroup tests/unit tests/property tests/simulation
+	$(PYTHON) -m pytest -n auto --dist loadgroup tests/unit tests/property tests/simulation
 
 check: set-up
 	.venv/bin/ruff check .
