@@ -210,5 +210,24 @@ def test_what_is_managed_is_read_from_the_store(world: World, tmp_path: Path) ->
         status, text, _ = service.ask("/managed")
         assert status == 200
         assert site.host in text
+        assert text.count("<h3>Over time</h3>") == 1
         assert service.ask("/")[1].count('href="/managed"') == 1
     assert not site.state_dir.exists()  # it makes nothing
+
+
+def test_a_plan_is_written_as_a_page_with_its_picture(world: World, tmp_path: Path) -> None:
+    site = MailHost(world, world.zone("web-plan.test").name, tmp_path)
+    page = tmp_path / "plan.html"
+    done = site.danelaw("plan", "--html", str(page))
+    assert done.status == 0, done.err
+    assert done.err.endswith(f"danelaw: the page is {page}\n")
+    assert not site.state_dir.exists()
+    with chromium() as browser, looking(browser, viewport={"width": 1280, "height": 900}) as opened:
+        opened.goto(page.as_uri())
+        assert fits(opened)
+        image = opened.get_by_role("img", name=f"{site.zone}: records, caches, keys and certificates over time")
+        assert image.count() == 1
+        for line in done.out.splitlines():  # the page leaves nothing out
+            does = line[22:].partition(": ")[0]
+            if line.startswith("now ") and not does.startswith("HOLD"):
+                assert does in opened.locator("ol.steps").inner_text()

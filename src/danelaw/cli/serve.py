@@ -78,7 +78,7 @@ def _managed(path: str) -> "Callable[[], Managed]":
     from danelaw.run.notes import notes  # noqa: PLC0415 (start-up)
     from danelaw.web.timeline.pages import managed  # noqa: PLC0415 (start-up)
 
-    def read() -> Managed:
+    def read() -> "Managed":
         config = load(path, survey(path, prefers_last=True))
         with opened(config, changes=False) as world:
             facts = known_now(world.rings)
