@@ -106,7 +106,9 @@ def _in_flight(case: Case) -> Answers:
         active, name, subject = work.active, work.spec.name, work.deployment.id
         if active is None:
             continue
-        if work.phase == "reload":
+        if work.phase == "reload" and active.proven_at and (found := _unknown_live(case, work)):
+            yield found
+        elif work.phase == "reload":
             yield from _together(case, work, active)
             if any(covers_reload(other, work) for other in case.works):
                 continue  # by that one's
@@ -121,6 +123,31 @@ def _in_flight(case: Case) -> Answers:
                 f"{mute.endpoint} at {mute.address} is silent since {mute.first_at:%Y-%m-%d %H:%M:%SZ}: {mute.problem}"
             )
             yield Hold("silent-live", subject, why, remedy_of(mute))
+
+
+def _unknown_live(case: Case, work: Rollout) -> Hold | None:
+    """Return a hold where this host presents a chain over a key that is not the current one, and nobody knows it.
+
+    A restored backup does not know what went live since: to put back what it knows would refuse senders. A person who
+    knows better says so (``--retry-now``).
+    """
+    key = current_key(case.facts, work.spec.name)
+    leaves = {row.chain.leaf_sha256 for row in case.facts.chains} | {row.leaf_sha256 for row in case.facts.generations}
+    for row in (*work.strays, *work.absent):
+        if row.chain.leaf_sha256 in leaves or (key and row.chain.spki_sha256 == key.spki_sha256):
+            continue
+        if case.forgive is not None and row.first_at <= case.forgive:
+            continue
+        why = (
+            f"{row.address} presents a certificate at {row.endpoint} that the state does not know, over another key "
+            f"({row.chain.spki_sha256[:16]}…) than the current one"
+        )
+        name = work.spec.name
+        remedy = (
+            f"danelaw adopt {name} accepts what is live (after a restored backup); apply --retry-now puts ours back"
+        )
+        return Hold("unknown-live", name, why, remedy)
+    return None
 
 
 def _why_reload(work: Rollout, active: Generation) -> str:
@@ -309,6 +336,9 @@ def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact)
     away = not_here(case.facts, work.deployment, case.now)
     if away:
         yield Hold("not-here", subject, away, "set `addresses` or [connect] where it is, else mend DNS")
+        return
+    if work.phase == "drifted" and (found := _unknown_live(case, work)):
+        yield found
         return
     blocked = obstacles(case.facts, case.desired, work.spec, work.deployment, current.chain, case.now)
     if not blocked:

@@ -205,3 +205,32 @@ def test_the_newest_open_request_counts() -> None:
 def test_a_request_that_the_newest_chain_has_answered_does_not() -> None:
     assert asked(3 * DAY, newest_chain=2 * DAY) is None
     assert asked(newest_chain=2 * DAY) is None
+
+
+# --- a state that does not know what is live -------------------------------------------------------------------------
+
+LATER_KEY = certificate("over a later key", "a later key")
+
+
+@pytest.mark.parametrize("is_on_disk", [True, False])
+def test_a_restored_backup_does_not_put_back_the_key_that_it_knows(*, is_on_disk: bool) -> None:
+    """What went live since the backup is known to nobody here: neither a reload nor the files of before are right."""
+    story = renewed()
+    story.at[OURS] = (LATER_KEY,)
+    story.published(of_key(FIRST), of_key(LATER_KEY))
+    if is_on_disk:
+        story.disk = dict.fromkeys(story.generation(2).files, "files of a later key")
+    story.later(2 * HOUR).look()
+    assert {"activate", "reload", "go back"}.isdisjoint(story.told(3 * HOUR, every=MINUTE))
+    hold = story.holds()["unknown-live"]
+    assert LATER_KEY.spki_sha256[:16] in hold.why
+    assert f"danelaw adopt {NAME}" in hold.remedy
+
+
+def test_a_chain_over_the_current_key_that_somebody_else_deployed_is_replaced_by_ours() -> None:
+    story = renewed()
+    story.at[OURS] = (certificate("issued elsewhere over our key"),)
+    story.disk = dict.fromkeys(story.generation(2).files, "files of somebody else")
+    story.later(2 * HOUR).look()
+    assert "activate" in story.told(HOUR, every=MINUTE)
+    assert "unknown-live" not in story.holds()
