@@ -6,7 +6,7 @@ refused here, before a key is made and published that could never go live.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, cast
 
@@ -59,7 +59,7 @@ def read_rollover(table: Table, source: KeySource, folder: str) -> Rollover:
                 expected = "one of them: a CSR is over one key, and a rollover needs another"
                 table.problem(key, f"{key} beside csr", expected)
     if spare is not None:
-        spare = replace(spare, is_here=_compare(table, source, spare))
+        _compare(table, source, spare)
     coming = every is not None if said is None else said
     return Rollover(every, coming or spare is not None, spare, settle, cast("Literal['archive', 'shred']", retired))
 
@@ -134,17 +134,15 @@ def _spki(path: str, data: bytes) -> bytes:
     return pki.load_public_key(spki_der).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _compare(table: Table, source: KeySource, spare: SpareKey) -> bool:
-    """Tell whether a next key has come here, and warn: that asks for the rollover, and it is no spare any more."""
+def _compare(table: Table, source: KeySource, spare: SpareKey) -> None:
+    """Warn of a next key that has come here: it may be what asks for the rollover, and it is no spare any more."""
     if source.key is None:
-        return False
+        return
     with suppress(OSError, InputError):  # what is wrong with the key is said by who takes it
         if open_key(source.key, source.key_password_file).spki_der == spare.spki_der:
             found = f"{spare.path}, the public half of {source.key}"
             expected = "this while that key is rolled over to, and then the public half of another one"
             table.warning("next_key_public", found, expected)
-            return True
-    return False
 
 
 def check_carried(table: Table, spec: CertificateSpec, deployments: Iterable[DeploymentDraft]) -> None:

@@ -136,7 +136,7 @@ def wanted_rollover(facts: Facts, spec: CertificateSpec, now: datetime) -> Wante
         emergency = "emergency" in asked.options
         return Wanted(f"a rollover was asked for by {asked.by}", asked.asked_at, emergency, past_caches)
     coming = next_key(facts, spec)
-    if spec.spare is not None and coming is not None and (coming.origin == "adopted" or spec.spare.is_here):
+    if spec.spare is not None and coming is not None and coming.origin == "adopted":
         return Wanted("its next key, which was kept elsewhere, has come here", coming.made_at)
     due = rollover_at(facts, spec)
     if due is not None and due <= now:

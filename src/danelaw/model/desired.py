@@ -106,14 +106,10 @@ class ReadyCsr:
 
 @dataclass(frozen=True, slots=True)
 class SpareKey:
-    """The public half of a next key that is kept elsewhere: the file that the config names, and its SPKI.
-
-    ``is_here``: the config's ``key`` names the file of its private half, which asks for the rollover to it.
-    """
+    """The public half of a next key that is kept elsewhere: the file that the config names, and its SPKI."""
 
     path: str
     spki_der: bytes = field(repr=False)
-    is_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
