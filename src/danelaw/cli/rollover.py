@@ -76,7 +76,7 @@ def _asked_json(name: str, asked: Iterable[Intent], cost: Iterable[Cost]) -> Jso
             {
                 "owner": each.owner,
                 "records": [str(record) for record in each.records],
-                "until": instant(each.until) if each.until else None,
+                "until": instant(each.until),
                 "why": each.why,
             }
             for each in cost
@@ -100,8 +100,8 @@ def _cost_lines(cost: Iterable[Cost]) -> Iterable[str]:
         yield "cost  none: no sender can hold records that refuse the next key"
     for each in found:
         records = ", ".join(str(record) for record in each.records)
-        until = f"until {shown_instant(instant(each.until))}" if each.until else "for as long as that lasts"
-        yield f"cost  senders that hold {records} at {each.owner} do not deliver, {until}: {each.why}"
+        until = shown_instant(instant(each.until))
+        yield f"cost  senders that hold {records} at {each.owner} do not deliver until {until}: {each.why}"
 
 
 def revoke(arguments: argparse.Namespace, around: Around) -> int:

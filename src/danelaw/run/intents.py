@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from danelaw.errors import InputError, Refused
-from danelaw.lifecycle.gate import acceptable, claims_at, held
+from danelaw.lifecycle.gate import Held, acceptable, claims_at, held, span
 from danelaw.lifecycle.imagined import imagined_chain
 from danelaw.lifecycle.keys import current_key, next_key, obstacle, open_rollover, retired_keys, wanted_rollover
 from danelaw.lifecycle.watched import counted
@@ -79,12 +79,12 @@ def _refuse_twice(facts: Facts, spec: CertificateSpec, options: Collection[Inten
 class Cost:
     """An RRset that senders may hold and that refuses the next key: their mail waits until they ask again.
 
-    ``until`` is when the last cache has dropped it, None while a server still serves it.
+    ``until`` is when the last cache has dropped it, where every server lets go of it now.
     """
 
     owner: str
     records: tuple[TlsaRecord, ...]
-    until: datetime | None
+    until: datetime
     why: str
 
 
@@ -100,11 +100,17 @@ def outage_cost(desired: Desired, facts: Facts, name: str, now: datetime) -> tup
         endpoint.owner for deployment in spec.deployments for endpoint in counted(facts, desired, deployment)
     )
     return tuple(
-        Cost(owner, item.rdatas, item.until, item.why)
+        Cost(owner, item.rdatas, item.until or now + _longest(desired, facts, item), item.why)
         for owner in owners
         for item in held(facts, desired, owner, now)
         if chain is None or not acceptable(item.rdatas, chain, claims_at(desired, owner), owner, now)
     )
+
+
+def _longest(desired: Desired, facts: Facts, item: Held) -> timedelta:
+    """Return how long a cache may hold an RRset that is served now (w of it, see `lifecycle.gate`)."""
+    rows = [row for row in facts.rrsets if (row.owner, row.rdatas) == (item.owner, item.rdatas)]
+    return span(rows, desired.lookup_margin)
 
 
 @dataclass(frozen=True, slots=True)

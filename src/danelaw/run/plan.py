@@ -104,15 +104,19 @@ def planned(desired: Desired, rings: Rings, names: Sequence[str] = ()) -> Planne
 
 def _last_of_each(entries: Sequence[Entry]) -> list[Entry]:
     """Leave out what a later step of the plan makes untrue: of what is only told, the last word on each subject."""
-    told: dict[tuple[str, str], Entry] = {}
-    for entry in entries:
-        if isinstance(entry.what, Wait) and entry.what.code in ENDLESS - {"backoff"}:
-            told[entry.what.code, entry.what.subject] = entry
+    told = {_told(entry.what): entry for entry in entries if isinstance(entry.what, Wait)}
     return [
         entry
         for entry in entries
-        if not isinstance(entry.what, Wait) or told.get((entry.what.code, entry.what.subject), entry) is entry
+        if not isinstance(entry.what, Wait)
+        or entry.what.code not in ENDLESS - {"backoff"}
+        or told[_told(entry.what)] is entry
     ]
+
+
+def _told(wait: Wait) -> tuple[str, str, str]:
+    """Return what a wait is about; of several retired keys each has one of its own."""
+    return wait.code, wait.subject, wait.why if wait.code == "retiring" else ""
 
 
 def _refused_try(name: str, why: str, now: datetime) -> Effect:
