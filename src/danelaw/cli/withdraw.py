@@ -66,6 +66,6 @@ def _adopted_lines(done: Adopted) -> Iterable[str]:
     for key in done.moved:
         yield f"The key {key.spki_sha256[:16]}… of {done.certificate} is this machine's now."
     if done.key is not None and done.chain is not None:
-        key, leaf = f"{done.key.spki_sha256[:16]}…", f"{done.chain.leaf_sha256[:16]}…"
-        yield f"The key {key} with the certificate {leaf} is the current one of {done.certificate} now."
+        shown, leaf = f"{done.key.spki_sha256[:16]}…", f"{done.chain.leaf_sha256[:16]}…"
+        yield f"The key {shown} with the certificate {leaf} is the current one of {done.certificate} now."
     yield "danelaw plan says what follows from that, and danelaw apply does it."
