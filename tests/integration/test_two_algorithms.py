@@ -132,7 +132,7 @@ def append(path: Path, text: str) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """RSA is live with its `3 1 1`."""
     with World(NEEDED, key_type="rsa2048", ttl=1) as world:
-        site = Both(world, tmp_path_factory.mktemp("site"))
+        site = Both(world, tmp_path_factory.mktemp("site"), extra='settle = "1s"')
         site.json("apply", "--wait")
         site.serve("postfix")
         site.serve("dovecot")
@@ -202,6 +202,22 @@ def test_one_algorithms_record_alone_refuses_the_other(site: Both) -> None:
     assert rsa
     assert accepted(site, "RSA", rsa)
     assert not accepted(site, "ECDSA", rsa)
+
+
+def test_a_key_is_replaced_by_one_of_its_own_kind_beside_the_other(site: Both) -> None:
+    (rsa,), (ecdsa,) = keys("RSA"), keys("ECDSA")
+    watched = watchers(site.owner)
+    with watched["RSA"], watched["ECDSA"]:
+        outcome = site.json("rollover", layout.DOMAIN, "--wait")
+    assert outcome["failed"] == []
+    assert kinds(outcome).count("promote") == 1
+    (new,) = keys("RSA")
+    assert new != rsa
+    assert keys("ECDSA") == {ecdsa}
+    assert sorted(records_at(site, site.owner)) == sorted(f"3 1 1 {key}" for key in (new, ecdsa))
+    for algorithm, watcher in watched.items():
+        assert watcher.handshakes > 20, algorithm
+        assert not watcher.invalid, (algorithm, watcher.invalid[:3])
 
 
 def test_two_renewals_of_one_run_reload_each_service_once(site: Both) -> None:
