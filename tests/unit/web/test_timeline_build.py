@@ -14,6 +14,7 @@ from danelaw.model import (
     ChainFact,
     Desired,
     Effect,
+    Endpoint,
     Facts,
     Intent,
     KeyFact,
@@ -188,6 +189,44 @@ def test_a_key_of_another_certificate_is_named_with_it() -> None:
     assert group(shown(facts, START), "Records").rows[0].note == "current key of other.example.org"
     both = replace(facts, keys=(theirs, key(OLD, None)))
     assert group(shown(both, START), "Records").rows[0].note == "next key"  # here it is that, whatever it is there
+
+
+def test_owner_names_of_one_story_are_shown_once() -> None:
+    ports = (25, 465, 587)
+    owners = [f"_{port}._tcp.mail.example.org." for port in ports]
+    wanted = desired(claimed=tuple(Endpoint("mail.example.org", port, "smtp") for port in ports))
+    keys = (key(OLD, START - DAY),)
+
+    def told(*late: timedelta) -> Timeline:
+        rows: list[RRsetSeen] = []
+        for owner, by in zip(owners, late, strict=True):
+            change, now = START + HOUR + by, START + 9 * HOUR
+            rows.append(replace(seen("ns1", (of_key(OLD),), START + by, START + by), owner=owner))
+            rows.append(replace(seen("ns1", (of_key(OLD), of_key(NEW)), change, now), owner=owner))
+        servers = tuple(Server(owner, "ns1", 86400, START - 99 * DAY, START + 9 * HOUR) for owner in owners)
+        return shown(Facts(rrsets=tuple(rows), servers=servers, keys=keys), START + 9 * HOUR, wanted)
+
+    one = told(0 * HOUR, MINUTE, 2 * MINUTE)
+    assert [each.heading for each in one.groups][:2] == [
+        "TLSA records of _25, _465 and _587 at mail.example.org",
+        "Answers that senders may hold of _25, _465 and _587 at mail.example.org",
+    ]
+    two = told(0 * HOUR, HOUR, MINUTE)
+    assert [each.heading for each in two.groups][:4:2] == [
+        "TLSA records of _25 and _587 at mail.example.org",
+        "TLSA records of _465._tcp.mail.example.org.",
+    ]
+    assert len(one.groups) == len(two.groups) - 2 == 4
+
+
+def test_what_is_planned_for_this_very_instant_is_not_yet_so() -> None:
+    story = rollovers.done()
+    story.note(Intent(NAME, "rollover", "danelaw rollover", story.now)).later(SECOND)
+    moment = rollovers.told(story)
+    timeline = timeline_of(*moment, NAME)
+    assert [each.at for each in timeline.marks if each.kind == "cutover"][-1] == timeline.now
+    notes = [each.note for each in group(timeline, "Keys").rows]
+    assert notes == ["retired key, ECDSA", "current key, ECDSA", "next key, ECDSA", "next key, ECDSA"]
 
 
 def test_what_stood_before_the_first_look_counts_as_long_as_the_gate_says() -> None:

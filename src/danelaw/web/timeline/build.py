@@ -5,22 +5,25 @@ planned, at the earliest then.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from danelaw.lifecycle.components import ahead_of
 from danelaw.lifecycle.timeline import Entry
 from danelaw.model import CertificateSpec, Desired, Facts, Hold, Publish, TlsaRecord, Wait
+from danelaw.web.timeline.alike import Told, merged
 from danelaw.web.timeline.foreseen import foreseen
 from danelaw.web.timeline.holdings import Sights, certificate_group, ends, key_group
 from danelaw.web.timeline.lives import Lives
 from danelaw.web.timeline.marks import marks_of
-from danelaw.web.timeline.spans import Group, Timeline
+from danelaw.web.timeline.spans import Timeline, count
 from danelaw.web.timeline.zone import Zone, answer_group, record_group
 
 PAST, FUTURE = timedelta(days=45), timedelta(days=400)
 """How far a picture reaches to both sides of now, at the most."""
 
-MOST_OWNERS = 8
+MOST_OWNERS, MOST_STORIES = 64, 6
+"""Owner names that are looked into, and that are shown because their stories differ."""
 
 
 def timeline_of(desired: Desired, facts: Facts, entries: Sequence[Entry], now: datetime, certificate: str) -> Timeline:
@@ -32,11 +35,18 @@ def timeline_of(desired: Desired, facts: Facts, entries: Sequence[Entry], now: d
     coming = foreseen(desired, facts, entries)
     lives, sights, since = Lives.of(facts, coming), Sights(spec, coming), now - PAST
     letters: dict[TlsaRecord, str] = {}
-    groups: list[Group] = []
+    found = []
     owners = list(dict.fromkeys(claim.endpoint.owner for claim in spec.claims))
     for owner in owners[:MOST_OWNERS]:
         zone = Zone(desired, facts, coming, owner, now)
-        groups += [record_group(zone, lives, letters, since, spec.name), answer_group(zone, letters, since)]
+        records = record_group(zone, lives, letters, since, spec.name)
+        found.append(Told((owner,), records, answer_group(zone, letters, since)))
+    told = merged(found)
+    groups = [group for each in told[:MOST_STORIES] for group in each.groups]
+    hidden = sum(len(each.owners) for each in told[MOST_STORIES:]) + len(owners[MOST_OWNERS:])
+    left_out = count(hidden, "more owner name is", "more owner names are")
+    if left_out:
+        groups[-1] = replace(groups[-1], left_out="; ".join(filter(None, (groups[-1].left_out, left_out))))
     groups.append(key_group(spec, lives, sights, since, now))
     groups.append(certificate_group(spec, facts, coming, lives, sights, since, now))
     marks = marks_of(spec, coming, lives, [entry for entry in entries if concerns(entry, spec)], since, now)

@@ -67,7 +67,7 @@ def _key_row(life: Life, sights: Sights, now: datetime) -> Row:
     spans = life.spans(Interval(key.made_at, life.gone_at), "kept")
     for interval in sights.live(lambda chain: chain.spki_sha256 == key.spki_sha256):
         spans.extend(life.spans(interval, "live"))
-    notes = [ROLE_WORDS[life.role(max(now, key.made_at))], key.algorithm.upper()]
+    notes = [ROLE_WORDS[life.stands], key.algorithm.upper()]
     if key.destroyed_at and key.destroyed_at <= now:
         notes.append("destroyed")
     elif key.archived_at and key.archived_at <= now:

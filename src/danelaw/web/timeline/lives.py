@@ -1,6 +1,6 @@
 """Keys over time: whose role each plays when, and which records are of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,16 +18,33 @@ def _is_instant(interval: Interval) -> bool:
     return interval.end is not None and interval.end - interval.start < A_MOMENT
 
 
+def _retired_at(key: KeyFact, keys: Iterable[KeyFact]) -> datetime | None:
+    """Return when another key of the certificate became the current one in a key's place."""
+    since = key.current_since
+    if since is None:
+        return None
+    others = (other.current_since for other in keys if other.certificate == key.certificate)
+    return min((at for at in others if at is not None and at > since), default=None)
+
+
+def _role(key: KeyFact, retired_at: datetime | None, at: datetime | None = None) -> Role:
+    """Return what a key is at an instant, or after all that is known of it."""
+    if retired_at is not None and (at is None or retired_at <= at):
+        return "retired"
+    return "current" if key.current_since is not None and (at is None or key.current_since <= at) else "next"
+
+
 @dataclass(frozen=True, slots=True)
 class Life:
     """A key with the instants at which its role changes; None: never, as far as anybody sees.
 
-    ``to_be_made``: nobody has it yet, and its digest is a plan's own.
+    ``to_be_made``: nobody has it yet, and its digest is a plan's own. ``stands`` is its role now, or when it is made.
     """
 
     key: KeyFact
     retired_at: datetime | None
     to_be_made: bool
+    stands: Role
 
     @property
     def gone_at(self) -> datetime | None:
@@ -36,9 +53,7 @@ class Life:
 
     def role(self, at: datetime) -> Role:
         """Return what the key is at an instant."""
-        if self.retired_at is not None and self.retired_at <= at:
-            return "retired"
-        return "current" if self.key.current_since is not None and self.key.current_since <= at else "next"
+        return _role(self.key, self.retired_at, at)
 
     def spans(self, interval: Interval, kind: Kind) -> list[Span]:
         """Return an interval as spans, cut where the key's role changes."""
@@ -57,17 +72,14 @@ class Lives:
     @classmethod
     def of(cls, before: Facts, facts: Facts) -> "Lives":
         """Tell when each key becomes current, and when the next one does; what is not ``before`` is to be made."""
-        found, known = [], {key.spki_sha256 for key in before.keys}
+        found = []
+        known = {(key.certificate, key.spki_sha256): key for key in before.keys}
         for key in facts.keys:
-            later = [
-                other.current_since
-                for other in facts.keys
-                if other.certificate == key.certificate
-                and other.current_since is not None
-                and key.current_since is not None
-                and other.current_since > key.current_since
-            ]
-            found.append(Life(key, min(later, default=None), key.spki_sha256 not in known))
+            stood = known.get((key.certificate, key.spki_sha256))
+            retired_at = _retired_at(key, facts.keys)
+            # What is planned for this very instant is not yet so.
+            stands = _role(stood, _retired_at(stood, before.keys)) if stood else _role(key, retired_at, key.made_at)
+            found.append(Life(key, retired_at, stood is None, stands))
         chains: dict[str, Chain] = {row.chain.leaf_sha256: row.chain for row in facts.chains}
         for seen in facts.presented:
             chains.setdefault(seen.chain.leaf_sha256, seen.chain)

@@ -28,7 +28,7 @@ def plan_page(
     facts: Facts,
     said: Iterable[Note],
     now: datetime,
-    names: Iterable[str] = (),
+    names: Sequence[str] = (),
 ) -> str:
     """Return a plan as one HTML document. ``entries`` were made of ``facts`` at ``now`` for ``names``."""
     found = views(desired, facts, entries, now, names)

@@ -13,6 +13,7 @@ from danelaw.lifecycle.timeline import Entry
 from danelaw.lifecycle.timeline import timeline as planned
 from danelaw.model import Desired, Facts, Hold, Step, TlsaRecord, Wait
 from danelaw.run.act import describe
+from danelaw.web.timeline.alike import in_words
 from danelaw.web.timeline.build import concerns, timeline_of
 from danelaw.web.timeline.chart import sample_bar, sample_flag
 from danelaw.web.timeline.foreseen import seen_again
@@ -20,6 +21,9 @@ from danelaw.web.timeline.lives import digest
 from danelaw.web.timeline.picture import narrow, picture
 from danelaw.web.timeline.spans import ROLE_WORDS, Kind, MarkKind, Role, Timeline
 from danelaw.web.timeline.zone import named
+
+MOST_VIEWS = 40
+"""Certificates with a picture on one page."""
 
 
 class Line(NamedTuple):
@@ -55,18 +59,24 @@ class View(NamedTuple):
 
 
 def views(
-    desired: Desired, facts: Facts, entries: Sequence[Entry], now: datetime, names: Iterable[str] = ()
+    desired: Desired, facts: Facts, entries: Sequence[Entry], now: datetime, names: Sequence[str] = ()
 ) -> tuple[View, ...]:
-    """Return what a page shows of each certificate, or of those named; ``entries`` are a plan made of ``facts``."""
-    wanted = set(names)
-    found = []
-    for number, spec in enumerate(desired.certificates):
-        if not wanted or spec.name in wanted:
-            own = [entry for entry in entries if concerns(entry, spec)]
-            # Parts are looked at one after the other: each was planned at an instant of its own.
-            at = min((entry.at for entry in own if entry.now), default=now)
-            found.append(_view(timeline_of(desired, facts, entries, at, spec.name), own, number))
-    return tuple(found)
+    """Return what a page shows of each certificate, or of those named; ``entries`` are a plan made of ``facts``.
+
+    The first `MOST_VIEWS` are shown.
+    """
+    found: list[View] = []
+    for part in components(desired, names):
+        about = [entry for entry in entries if any(concerns(entry, spec) for spec in part.certificates)]
+        # Parts are looked at one after the other: each was planned at an instant of its own.
+        at = min((entry.at for entry in about if entry.now), default=now)
+        known = own_facts(part, facts)
+        for spec in part.certificates:
+            if spec.name in (names or (spec.name,)) and len(found) < MOST_VIEWS:
+                own = [entry for entry in about if concerns(entry, spec)]
+                found.append(_view(timeline_of(part, known, about, at, spec.name), own, len(found)))
+    order = [spec.name for spec in desired.certificates]
+    return tuple(sorted(found, key=lambda view: order.index(view.name)))
 
 
 def _view(timeline: Timeline, entries: Sequence[Entry], number: int) -> View:
@@ -101,7 +111,10 @@ def _moment(timeline: Timeline, at: datetime, entries: Sequence[Entry]) -> Momen
     steps = [entry for entry in entries if not isinstance(entry.what, Wait)]
     held = steps[0].cached if steps else ()
     lines = (*dict.fromkeys(waits), *(_line(timeline, each.what) for each in steps))
-    cached = tuple((owner, _held(rrsets, timeline.letters)) for owner, rrsets in held)
+    owners: dict[str, list[str]] = {}
+    for owner, rrsets in held:
+        owners.setdefault(_held(rrsets, timeline.letters), []).append(owner)
+    cached = tuple((in_words(names), said) for said, names in owners.items())
     return Moment(at, bool(steps) and steps[0].now, lines, cached)
 
 

@@ -156,7 +156,7 @@ def record_group(zone: Zone, lives: Lives, letters: dict[TlsaRecord, str], since
         letters.setdefault(record, letter(len(letters)))
     return Group(
         "Records",
-        f"TLSA records of {zone.owner}",
+        zone.owner,
         tuple(
             Row(*_said_of(zone, record, owner, certificate), spans, letters[record]) for record, owner, spans in shown
         ),
@@ -169,7 +169,7 @@ def _said_of(zone: Zone, record: TlsaRecord, owner: Life | Role, certificate: st
     if not isinstance(owner, Life):
         published = ", published here" if owner == "foreign" and zone.is_ours(record) else ""
         return str(record), ROLE_WORDS[owner] + published
-    whose = ROLE_WORDS[owner.role(max(zone.now, owner.key.made_at))]
+    whose = ROLE_WORDS[owner.stands]
     if owner.key.certificate != certificate:
         whose += f" of {owner.key.certificate}"
     return (f"{record.spec} of a key to be made" if owner.to_be_made else str(record)), whose
@@ -195,7 +195,7 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
     known = fresh[-MOST_ANSWERS:]
     return Group(
         "Answers",
-        f"Answers that senders may hold of {zone.owner}",
+        zone.owner,
         (*before, *known),
         count(len(fresh) - len(known), "earlier answer is", "earlier answers are"),
     )
