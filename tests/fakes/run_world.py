@@ -193,10 +193,11 @@ class Machine:
             if any(key.spki_der == spec.spare.spki_der and key.current_since for key in known):
                 raise Refused(f"{spec.spare.path}: found the public half of a key in use")
             return fact_of(spec.name, spec.spare.spki_der, self.now(), "elsewhere")
-        unheard = [key for key in self.made.get(spec.name, []) if key.spki_sha256 not in {k.spki_sha256 for k in known}]
-        if unheard:
+        is_rsa = (spec.key_type or "p256").startswith("rsa")
+        heard = {key.spki_sha256 for key in known}
+        unheard = [key for key in self.made.get(spec.name, []) if key.spki_sha256 not in heard]
+        if unheard and (unheard[-1].algorithm == "rsa") == is_rsa:
             return unheard[-1]
-        is_rsa = spec.key_type.startswith("rsa")
         private = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
         spki_der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         made = fact_of(spec.name, spki_der, self.now(), "made")
