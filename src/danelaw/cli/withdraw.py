@@ -68,4 +68,4 @@ def _adopted_lines(done: Adopted) -> Iterable[str]:
     if done.key is not None and done.chain is not None:
         shown, leaf = f"{done.key.spki_sha256[:16]}…", f"{done.chain.leaf_sha256[:16]}…"
         yield f"The key {shown} with the certificate {leaf} is the current one of {done.certificate} now."
-    yield "danelaw plan says what follows from that, and danelaw apply does it."
+    yield "danelaw plan says what follows from that, and danelaw apply --retry-now does it."
