@@ -190,6 +190,8 @@ class _Run:
 
     def _recover(self, part: _Part) -> None:
         part.held = None
+        if other_machine(part.desired, self._rings.store.snapshot(), self._rings.host_id):
+            return  # what that one owes is not owed here
         if not part.recovered:
             self.failed.extend(recover(self._rings, part.desired, part.owns))
             part.recovered = True

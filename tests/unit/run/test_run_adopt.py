@@ -138,6 +138,20 @@ def test_a_state_that_another_machine_wrote_is_on_hold_until_it_is_adopted() -> 
     assert apply(world.desired, replace(here, host_id="h")).exit_status == 1  # the twin is on hold from now on
 
 
+def test_what_another_machine_owes_is_not_done_here() -> None:
+    """Its open revocation, say: a person has not said yet whose state this is."""
+    world = deployed()
+    (row,) = world.store.snapshot().chains
+    detail = f'{{"certificate": "{NAME}", "leaf_sha256": "{row.chain.leaf_sha256}", "reason": 4}}'
+    world.store.begin("revoke", NAME, detail, world.clock.now())
+    here = replace(world.rings, host_id="new")
+    apply(world.desired, here)
+    assert world.ca.revoked == []
+    adopt(world.desired, here, NAME)
+    apply(world.desired, here)
+    assert world.ca.revoked == [(row.chain.leaf_der, 4)]
+
+
 def test_the_machine_that_wrote_it_is_not_held_up() -> None:
     world = deployed()
     assert other_machine(world.desired, world.store.snapshot(), "h") == ()
