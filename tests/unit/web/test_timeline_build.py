@@ -260,6 +260,49 @@ def test_what_was_over_long_ago_is_left_out() -> None:
     assert group(shown(facts, now), "Records").rows[0].letter == "a"
 
 
+def refused(timeline: Timeline) -> list[tuple[datetime, datetime | None, str]]:
+    return [
+        (each.start, each.end, each.kind)
+        for found in group(timeline, "Answers").rows
+        for each in found.spans
+        if each.role == "refused"
+    ]
+
+
+@pytest.mark.parametrize("name", rollovers.STORIES)
+def test_no_answer_that_a_sender_may_hold_ever_refuses_what_is_presented(name: str) -> None:
+    """Promise 1 in the picture, seen and planned."""
+    assert refused(of_story(name)) == []
+
+
+def test_the_naive_way_is_shown_as_the_outage_that_it_is() -> None:
+    """The new key goes live first, then its record is published in the old one's place."""
+    story = Story(now=START)
+    story.deployed(1, OLD).published(of_key(OLD)).look()
+    story.later(DAY).deployed(2, NEW).look()
+    assert refused(shown(story.facts, story.now)) == [(START + DAY, None, "served")]
+    story.later(MINUTE).dns.serve(of_key(NEW))
+    story.look().later(9 * HOUR).look()
+    assert refused(shown(story.facts, story.now)) == [
+        (START + DAY, START + DAY + MINUTE, "served"),
+        (START + DAY + MINUTE, START + DAY + MINUTE + 2 * HOUR, "cached"),
+    ]
+    story.dns.security = "insecure"  # nobody asks for the records then
+    story.later(HOUR).look()
+    assert refused(shown(story.facts, story.now)) == []
+
+
+def test_a_rollover_past_the_caches_shows_its_cost_beforehand() -> None:
+    story = rollovers.steady()
+    urgent = Intent(NAME, "rollover", "danelaw rollover", story.now, options=("emergency", "accept-outage"))
+    story.note(urgent).look().later(SECOND)
+    timeline = timeline_of(*rollovers.told(story), NAME)
+    ((start, end, _),) = [each for each in refused(timeline) if each[2] == "cached"]
+    assert timeline.now <= start
+    assert end == timeline.now + 2 * HOUR
+    assert "emergency rollover asked for" in {each.text for each in timeline.marks}
+
+
 # --- keys and certificates -------------------------------------------------------------------------------------------
 
 

@@ -13,9 +13,10 @@ from danelaw.lifecycle.timeline import Entry
 from danelaw.model import CertificateSpec, Desired, Facts, Hold, Publish, TlsaRecord, Wait
 from danelaw.web.timeline.alike import Told, merged
 from danelaw.web.timeline.foreseen import foreseen
-from danelaw.web.timeline.holdings import Sights, certificate_group, ends, key_group
+from danelaw.web.timeline.holdings import certificate_group, ends, key_group
 from danelaw.web.timeline.lives import Lives
 from danelaw.web.timeline.marks import marks_of
+from danelaw.web.timeline.sights import Sights
 from danelaw.web.timeline.spans import Timeline, count
 from danelaw.web.timeline.zone import Zone, answer_group, record_group
 
@@ -33,7 +34,7 @@ def timeline_of(desired: Desired, facts: Facts, entries: Sequence[Entry], now: d
     """
     spec = next(spec for spec in desired.certificates if spec.name == certificate)
     coming = foreseen(desired, facts, entries)
-    lives, sights, since = Lives.of(facts, coming), Sights(spec, coming), now - PAST
+    lives, sights, since = Lives.of(facts, coming), Sights.of_certificate(spec, coming), now - PAST
     letters: dict[TlsaRecord, str] = {}
     found = []
     owners = list(dict.fromkeys(claim.endpoint.owner for claim in spec.claims))

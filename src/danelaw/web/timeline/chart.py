@@ -15,6 +15,7 @@ STYLE = """\
 .role-current{--c:var(--good);--t:var(--good-tint)}.role-next{--c:var(--next);--t:var(--next-tint)}
 .role-retired{--c:var(--weak);--t:var(--weak-tint)}.role-issuer{--c:var(--issuer);--t:var(--issuer-tint)}
 .role-foreign{--c:var(--unknown);--t:var(--unknown-tint)}.role-answer{--c:var(--plain);--t:var(--plain-tint)}
+.role-refused{--c:var(--bad);--t:var(--bad-tint)}
 .picture .full{fill:var(--c);stroke:var(--c);stroke-width:1}
 .picture .part{fill:var(--t);stroke:var(--c);stroke-width:1}
 .picture .ahead{stroke:var(--c);stroke-width:1;stroke-dasharray:4 2}
@@ -30,7 +31,7 @@ stroke-linejoin:round;paint-order:stroke}
 """
 """What the pictures of timelines need beside `pen.STYLE`."""
 
-ROLES: tuple[Role, ...] = ("current", "next", "retired", "issuer", "foreign", "answer")
+ROLES: tuple[Role, ...] = ("current", "next", "retired", "issuer", "foreign", "answer", "refused")
 
 HEIGHTS: dict[Kind, int] = {"served": 14, "partly": 14, "cached": 8, "kept": 6, "valid": 6, "live": 14}
 

@@ -1,56 +1,16 @@
 """A certificate's keys and chains over time: kept or valid, and while some address presents them, live."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
-from danelaw.model import CertificateSpec, Chain, ChainFact, Endpoint, Facts
-from danelaw.web.timeline.intervals import Interval, Sighting, joined, present
+from danelaw.model import CertificateSpec, Chain, ChainFact, Facts
+from danelaw.web.timeline.intervals import Interval
 from danelaw.web.timeline.lives import Life, Lives, digest, spans_of
+from danelaw.web.timeline.sights import Sights
 from danelaw.web.timeline.spans import ROLE_WORDS, Group, Role, Row, Span, count, is_after
 
 MOST_KEYS = 8
 MOST_CERTIFICATES = 8
-
-Place = tuple[Endpoint, str]
-
-
-class Sights:
-    """What the addresses of a certificate's endpoints present, and when."""
-
-    def __init__(self, spec: CertificateSpec, facts: Facts) -> None:
-        endpoints = {claim.endpoint for claim in spec.claims}
-        for deployment in spec.deployments:
-            endpoints |= {*deployment.endpoints, *deployment.watched}
-        self.rows = [row for row in facts.presented if row.endpoint in endpoints]
-
-    def live(self, has: Callable[[Chain], bool]) -> list[Interval]:
-        """Return when some address presents such a chain. What it presented last, it presents until now and later."""
-        places: dict[Place, list[Sighting[tuple[Chain, ...]]]] = {}
-        for place in dict.fromkeys((row.endpoint, row.address) for row in self.rows):
-            places[place] = self._track(place)
-        tracks = {f"{endpoint} {address}": track for (endpoint, address), track in places.items()}
-        return joined(interval for interval, _ in present(tracks, lambda chains: any(map(has, chains))))
-
-    def _track(self, place: Place) -> list[Sighting[tuple[Chain, ...]]]:
-        """Return what was presented at one place; between two looks, what the earlier one saw."""
-        rows = [row for row in self.rows if (row.endpoint, row.address) == place]
-        starts = sorted({row.first_at for row in rows})
-        ends = [self._until(row.last_at, starts) for row in rows]
-        bounds = sorted({*starts, *(end for end in ends if end is not None)})
-        track = []
-        for start, until in zip(bounds, [*bounds[1:], None], strict=True):
-            chains = tuple(
-                row.chain
-                for row, end in zip(rows, ends, strict=True)
-                if row.first_at <= start and (end is None or start < end)
-            )
-            track.append(Sighting(start, until, chains))
-        return track
-
-    @staticmethod
-    def _until(last_at: datetime, starts: list[datetime]) -> datetime | None:
-        """Return when something else was first seen after what was last seen then; None: it is what was seen last."""
-        return next((start for start in starts if start > last_at), None)
 
 
 def key_group(spec: CertificateSpec, lives: Lives, sights: Sights, since: datetime, now: datetime) -> Group:

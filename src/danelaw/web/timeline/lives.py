@@ -14,7 +14,8 @@ A_MOMENT = timedelta(milliseconds=1)
 """What is predicted of one step comes microseconds apart, to have an order: that is no time at all."""
 
 
-def _is_instant(interval: Interval) -> bool:
+def is_instant(interval: Interval) -> bool:
+    """Tell whether an interval is no longer than what is predicted of one step."""
     return interval.end is not None and interval.end - interval.start < A_MOMENT
 
 
@@ -59,7 +60,7 @@ class Life:
         """Return an interval as spans, cut where the key's role changes."""
         changes = [at for at in (self.key.current_since, self.retired_at) if at is not None]
         pieces = cut(interval, changes)
-        return [Span(*each, kind, self.role(each.start)) for each in pieces if not _is_instant(each)]
+        return [Span(*each, kind, self.role(each.start)) for each in pieces if not is_instant(each)]
 
 
 @dataclass(frozen=True, slots=True)

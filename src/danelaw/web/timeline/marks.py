@@ -45,7 +45,8 @@ def _asked(spec: CertificateSpec, facts: Facts) -> Iterator[Mark]:
     words = {"rollover": "rollover asked for", "renew": "renewal asked for", "revoke": "revocation asked for"}
     for row in facts.intents:
         if row.certificate == spec.name and row.kind in words:
-            yield Mark(row.asked_at, "asked", words[row.kind])
+            urgent = "emergency " if "emergency" in row.options else ""
+            yield Mark(row.asked_at, "asked", urgent + words[row.kind])
 
 
 def _keys(spec: CertificateSpec, facts: Facts, lives: Lives) -> Iterator[Mark]:

@@ -41,6 +41,7 @@ BAR_WORDS: dict[Role, str] = {
     "issuer": "CA",
     "foreign": "not our key",
     "answer": "",
+    "refused": "refused",
 }
 
 FIRST: dict[MarkKind, int] = {"cutover": 0, "compromised": 1, "settled": 2, "failed": 3, "renewal": 4, "asked": 5}

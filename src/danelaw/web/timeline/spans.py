@@ -7,10 +7,10 @@ from typing import Literal
 
 from danelaw.model import TlsaRecord
 
-Role = Literal["current", "next", "retired", "issuer", "foreign", "answer"]
+Role = Literal["current", "next", "retired", "issuer", "foreign", "answer", "refused"]
 """Whose a span is: a certificate's current, next or retired key's; a CA's, pinned by usage 0 or 2; nobody's here.
 
-``answer``: a whole RRset, whose records have roles of their own.
+``answer``: a whole RRset, whose records have roles of their own; *refused*: who holds it refuses what is presented.
 """
 
 Kind = Literal["served", "partly", "cached", "kept", "valid", "live"]
@@ -30,6 +30,7 @@ ROLE_WORDS: Mapping[Role, str] = {
     "issuer": "a CA's",
     "foreign": "not our key",
     "answer": "a whole answer (RRset)",
+    "refused": "refuses what is presented",
 }
 
 KIND_WORDS: Mapping[Kind, str] = {

@@ -150,7 +150,7 @@ def stored_plan(desired: Desired, facts: Facts, now: datetime) -> list[Entry]:
 
 def legend() -> list[tuple[Markup, str]]:
     """Return what the signs of a picture mean, each with the sign itself."""
-    roles: tuple[Role, ...] = ("current", "next", "retired", "issuer", "foreign", "answer")
+    roles: tuple[Role, ...] = ("current", "next", "retired", "issuer", "foreign", "answer", "refused")
     kinds: tuple[tuple[Kind, str], ...] = (
         ("partly", "pale: served by some servers only"),
         ("cached", "low: withdrawn, and caches may hold it"),

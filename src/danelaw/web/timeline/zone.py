@@ -4,12 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from danelaw.lifecycle.gate import Held, held, is_strict, relevant_servers, span
+from danelaw.lifecycle.gate import (
+    GRACE,
+    Held,
+    acceptable,
+    claims_at,
+    held,
+    is_strict,
+    owner_state,
+    relevant_servers,
+    span,
+)
 from danelaw.lifecycle.sight import SIGNED_ANEW, counted_from
 from danelaw.model import Desired, Facts, RRsetSeen, TlsaRecord
-from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, joined, present
-from danelaw.web.timeline.lives import Life, Lives, digest, spans_of
-from danelaw.web.timeline.spans import ROLE_WORDS, Group, Role, Row, Span, count, is_after
+from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, cut, joined, present
+from danelaw.web.timeline.lives import Life, Lives, digest, is_instant, spans_of
+from danelaw.web.timeline.sights import Sights
+from danelaw.web.timeline.spans import ROLE_WORDS, Group, Kind, Role, Row, Span, count, is_after
 
 Records = tuple[TlsaRecord, ...]
 Tail = tuple[Records, Interval, datetime | None]
@@ -17,9 +28,6 @@ Tail = tuple[Records, Interval, datetime | None]
 
 MOST_RECORDS = 10
 MOST_ANSWERS = 8
-
-GRACE = timedelta(days=1)
-"""How long after their end signatures may be accepted (see `lifecycle.gate.GRACE`)."""
 
 A_LOOK = timedelta(days=1)
 """A record that was added this long before it was first seen counts as published when it was added."""
@@ -84,6 +92,21 @@ class Zone:
         wait = span(rows, self.desired.lookup_margin, self.desired.history)
         until = counted_from(self.before, first) + wait
         return Interval(first, until) if until > self.now else None
+
+    def refusing(self, rrset: Records) -> list[Interval]:
+        """Return when an address presents a chain that senders refuse who hold this RRset.
+
+        None where the zone is not signed: nobody uses the records (RFC 7672 section 2.2).
+        """
+        state = owner_state(self.before, self.owner)
+        if state is not None and state.security == "insecure":
+            return []
+        claims, sights = claims_at(self.desired, self.owner), Sights.at_owner(self.owner, self.facts)
+        found = []
+        for chain in sights.chains:
+            times = sights.live(lambda seen, leaf=chain.leaf_sha256: seen.leaf_sha256 == leaf)  # type: ignore[misc]
+            found += [each for each in times if not acceptable(rrset, chain, claims, self.owner, each.start)]
+        return joined(found)
 
     def _tails(self) -> list[Tail]:
         holding = {tuple(sorted(item.rdatas)): item for item in held(self.before, self.desired, self.owner, self.now)}
@@ -181,10 +204,10 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
     for rrset, interval, until in zone.tails:
         if not rrset:
             continue
-        spans = rows.setdefault(rrset, [])
-        spans.append(Span(*interval, "served", "answer"))
+        spans, refusing = rows.setdefault(rrset, []), zone.refusing(rrset)
+        spans.extend(_judged(interval, "served", refusing))
         if interval.end is not None and (until is None or until > interval.end):
-            spans.append(Span(interval.end, until, "cached", "answer"))
+            spans.extend(_judged(Interval(interval.end, until), "cached", refusing))
     fresh = [
         Row(named(rrset, letters), _many(rrset), tuple(spans))
         for rrset, spans in rows.items()
@@ -199,6 +222,16 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
         (*before, *known),
         count(len(fresh) - len(known), "earlier answer is", "earlier answers are"),
     )
+
+
+def _judged(interval: Interval, kind: Kind, refusing: Sequence[Interval]) -> list[Span]:
+    """Return an interval of an answer as spans, those apart in which whoever holds it refuses what is presented."""
+    pieces = cut(interval, (at for each in refusing for at in each if at is not None))
+    return [
+        Span(*each, kind, "refused" if any(other.holds(each.start) for other in refusing) else "answer")
+        for each in pieces
+        if not is_instant(each)
+    ]
 
 
 def named(rrset: Sequence[TlsaRecord], letters: Mapping[TlsaRecord, str]) -> str:
