@@ -204,10 +204,11 @@ def _to_stderr(arguments: argparse.Namespace) -> Callable[[Event], None]:
 
 def _apply(arguments: argparse.Namespace, around: Around) -> int:
     from danelaw.cli.words import outcome_lines  # noqa: PLC0415 (start-up)
+    from danelaw.run.agenda import keep_agenda  # noqa: PLC0415 (start-up)
     from danelaw.run.compose import opened, survey  # noqa: PLC0415 (start-up)
     from danelaw.run.notes import address_notes, notes  # noqa: PLC0415 (start-up)
     from danelaw.run.report import outcome_json  # noqa: PLC0415 (start-up)
-    from danelaw.run.runner import Options, apply, keep_agenda  # noqa: PLC0415 (start-up)
+    from danelaw.run.runner import Options, apply  # noqa: PLC0415 (start-up)
 
     if arguments.staging:
         raise InputError("--staging is not yet supported; use a second config with directory = letsencrypt-staging")

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from danelaw.config import Config, digest
 from danelaw.errors import DanelawError, InputError, LeaseHeld, RetryLater, StateCorrupt
 from danelaw.lifecycle import step as next_step
 from danelaw.lifecycle.components import components, subjects
@@ -39,8 +38,6 @@ from danelaw.run.look import glance, look
 from danelaw.run.recover import certificate_of, is_owed, open_effects, recover
 from danelaw.run.rings import Outcome, Rings
 from danelaw.run.senders import refusals
-from danelaw.store import SqliteStore
-from danelaw.store.agenda import sure_stat
 
 SETTLING = frozenset({"lagging", "validated", "cached"})
 """Waits that a moment of patience often ends: servers that fetch what was just published."""
@@ -378,48 +375,9 @@ def _joined(rests: Collection[Rest]) -> Rest:
     return Rest(tuple(sorted(waits, key=lambda wait: wait.until)), tuple(holds))
 
 
-def next_look(outcome: Outcome, now: datetime) -> datetime:
-    """Return when a run is due again: at the first wait's end, and for the proofs at most a day from now.
-
-    At once where anything failed, a person is needed or a failure is backed off from: each run says so, by its exit
-    status too.
-    """
-    if outcome.exit_status:
-        return now
-    return min([wait.until for wait in outcome.rest.waits] + [now + timedelta(days=1)])
-
-
 def chosen(desired: Desired, names: Collection[str]) -> Desired:
     """Return what is desired of the certificates named, all without a name. Raises `InputError` for an unknown one."""
     _check_names(desired, names)
     return replace(
         desired, certificates=tuple(spec for spec in desired.certificates if not names or spec.name in names)
     )
-
-
-def keep_agenda(config: Config, rings: Rings, store: SqliteStore, outcome: Outcome) -> None:
-    """Store when to look again, with the files whose change would make that sooner.
-
-    How they stand is asked before what they contain: what was changed since the look, and whatever is changed after
-    this, is noticed.
-    """
-    now = rings.clock.now()
-    certificates = config.desired.certificates
-    paths = {file.path for spec in certificates for d in spec.deployments for file in d.files}
-    paths |= set(config.references)
-    files = [sure_stat(path, now) for path in sorted(paths)]
-    settings = [sure_stat(path, now) for path in config.files]
-    look_at = next_look(outcome, now) if _as_looked_at(config, rings, store) else now
-    store.set_agenda(config.digest, look_at, now, files, settings)
-
-
-def _as_looked_at(config: Config, rings: Rings, store: SqliteStore) -> bool:
-    """Tell whether the config's files and those that are deployed are now what this run took them for."""
-    seen = {row.deployment: dict(row.files) for row in store.snapshot().on_disk}
-    deployments = [deployment for spec in config.desired.certificates for deployment in spec.deployments]
-    try:
-        return digest(config.files[0]) == config.digest and all(
-            dict(rings.host.live(deployment)) == seen.get(deployment.id) for deployment in deployments
-        )
-    except OSError:
-        return False

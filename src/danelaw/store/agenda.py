@@ -16,7 +16,7 @@ STORE_FILE = "facts/facts.sqlite"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LONGEST = timedelta(days=1)
-"""Proofs are no further apart (`run.runner.next_look`)."""
+"""Proofs are no further apart (`run.agenda.next_look`)."""
 
 FileStat = tuple[str, int, int, int, int]
 """A file as it stood: its path, mtime and ctime in ns, size, inode; `ABSENT` or `UNSURE`. A link is followed."""

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from danelaw.config import Config, digest, load
+from danelaw.run.agenda import keep_agenda
 from danelaw.run.rings import Outcome
-from danelaw.run.runner import apply, keep_agenda
+from danelaw.run.runner import apply
 from danelaw.store.agenda import nothing_due, store_path
 from danelaw.store.sqlite import SqliteStore
 from fakes.run_world import NAME, MailWorld

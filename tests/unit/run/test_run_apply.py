@@ -16,8 +16,9 @@ from danelaw.lifecycle.components import subjects
 from danelaw.lifecycle.due import failures, retry_at
 from danelaw.model import EffectOutcome, Fact, OwnerLook, Publish, Reload, Server, TlsaRecord, Validated
 from danelaw.run.act import NO_CHANGE
+from danelaw.run.agenda import next_look
 from danelaw.run.obtain import WINDOW
-from danelaw.run.runner import MOST_STEPS, PAY_AGAIN, Options, apply, next_look, run_recover
+from danelaw.run.runner import MOST_STEPS, PAY_AGAIN, Options, apply, run_recover
 from fakes.run_world import NAME, SMTP, START, STOP, MailWorld, certificate
 
 OTHER = "other.example"
