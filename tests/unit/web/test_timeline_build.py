@@ -27,7 +27,7 @@ from danelaw.model import (
     Wait,
 )
 from danelaw.web.timeline import zone as zones
-from danelaw.web.timeline.build import FUTURE, PAST, concerns, timeline_of
+from danelaw.web.timeline.build import FUTURE, MOST_MARKS, PAST, concerns, timeline_of
 from danelaw.web.timeline.foreseen import foreseen, seen_again
 from danelaw.web.timeline.spans import Group, Row, Timeline
 from danelaw.web.timeline.views import stored_plan
@@ -463,6 +463,15 @@ def test_once_it_happened_it_is_seen_where_it_was_planned() -> None:
     assert timedelta(0) <= cutovers[1] - cutovers[0] < HOUR + MINUTE  # it looks once an hour
     assert cutovers[1] < after.now < cutovers[1] + DAY
     assert [each.role for each in group(after, "Records").rows[0].spans][:2] == ["current", "retired"]
+
+
+def test_the_latest_marks_are_shown_and_the_others_counted() -> None:
+    effects = tuple(proof(START + n * HOUR, "done") for n in range(MOST_MARKS + 5))
+    timeline = shown(Facts(effects=effects), START + 9 * DAY)
+    assert (len(timeline.marks), timeline.earlier_marks) == (MOST_MARKS, 5)
+    assert timeline.marks[-1].at == effects[-1].began_at
+    few = shown(Facts(effects=effects[:3]), START + 9 * DAY)
+    assert (len(few.marks), few.earlier_marks) == (3, 0)
 
 
 def test_of_several_plans_to_renew_the_last_counts() -> None:

@@ -9,13 +9,15 @@ import pytest
 
 from danelaw.model import Facts, TlsaRecord
 from danelaw.run.notes import Note
+from danelaw.run.plan import planned
 from danelaw.web.timeline.build import timeline_of
 from danelaw.web.timeline.pages import managed, managed_page, plan_page
 from danelaw.web.timeline.picture import narrow, picture
 from danelaw.web.timeline.spans import Timeline
-from danelaw.web.timeline.views import views
+from danelaw.web.timeline.views import MOST_PICTURES, views
 from fakes import rollovers
 from fakes.facts import DAY, HOUR, NAME, START, desired
+from fakes.run_world import MailWorld, certificate
 from fakes.web_pages import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -222,6 +224,21 @@ def test_what_is_managed_has_its_picture_in_its_card(name: str) -> None:
         assert ("Content-Security-Policy" in html) != served
         assert ('href="/"' in html) == served
     assert managed_page(found._replace(views=()), served=True, home="/").count("Over time") == 0
+
+
+def test_however_many_certificates_there_are_all_have_their_steps() -> None:
+    specs = [
+        certificate(f"c{n}.example", f"mail{n}.example.org", f"/etc/ssl/{n}.pem") for n in range(MOST_PICTURES + 2)
+    ]
+    world = MailWorld(*specs)
+    found = planned(world.desired, world.rings)
+    html = plan_page(world.desired, *found, (), world.clock.now())
+    assert html.count("<figure>") == MOST_PICTURES
+    assert html.count("No picture: there are too many") == 2
+    assert html.count(": make its key") == MOST_PICTURES + 2
+    assert re.findall(r"<h2 id=\"certificate-\d+\">(.*)</h2>", html) == [spec.name for spec in specs]
+    few = plan_page(world.desired, *found, (), world.clock.now(), [specs[-1].name])
+    assert few.count("<figure>") == 1
 
 
 def test_many_records_and_owners_make_a_page_of_bounded_size() -> None:

@@ -20,6 +20,8 @@ from danelaw.web.timeline.sights import Sights
 from danelaw.web.timeline.spans import Timeline, count
 from danelaw.web.timeline.zone import Zone, answer_group, record_group
 
+MOST_MARKS = 40
+
 PAST, FUTURE = timedelta(days=45), timedelta(days=400)
 """How far a picture reaches to both sides of now, at the most."""
 
@@ -54,7 +56,8 @@ def timeline_of(desired: Desired, facts: Facts, entries: Sequence[Entry], now: d
     instants = [at for at in (*ends(groups), *(mark.at for mark in marks)) if since <= at <= now + FUTURE]
     start, end = min([*instants, now]), max([*instants, now])
     to_be_made = tuple(life.key.spki_sha256 for life in lives.lives if life.to_be_made)
-    return Timeline(spec.name, now, start, end, tuple(groups), marks, letters, to_be_made)
+    earlier = max(len(marks) - MOST_MARKS, 0)
+    return Timeline(spec.name, now, start, end, tuple(groups), marks[earlier:], letters, to_be_made, earlier)
 
 
 def concerns(entry: Entry, spec: CertificateSpec) -> bool:

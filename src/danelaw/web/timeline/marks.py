@@ -9,8 +9,6 @@ from danelaw.model import CertificateSpec, Facts, Prove, Revoke, Wait
 from danelaw.web.timeline.lives import Life, Lives, digest
 from danelaw.web.timeline.spans import Mark, MarkKind
 
-MOST_MARKS = 40
-
 WAITS: dict[str, tuple[MarkKind, str]] = {
     "renewal": ("renewal", "renewal due"),
     "scheduled": ("asked", "rollover due"),
@@ -24,7 +22,7 @@ WAITS: dict[str, tuple[MarkKind, str]] = {
 def marks_of(
     spec: CertificateSpec, facts: Facts, lives: Lives, entries: Sequence[Entry], since: datetime, now: datetime
 ) -> tuple[Mark, ...]:
-    """Return what happened to a certificate since an instant and what is planned, in order, the latest `MOST_MARKS`.
+    """Return what happened to a certificate since an instant and what is planned, in order, each once.
 
     ``facts`` are those of the plan's end (`foreseen`), ``entries`` those of the plan that concern the certificate.
     """
@@ -38,7 +36,7 @@ def marks_of(
     own = lives.of_certificate(spec.name)
     found += [Mark(at, "settled", "settled") for at in _settled(spec, facts, own) if at <= now]
     kept = sorted({mark for mark in found if mark.at >= since}, key=lambda mark: (mark.at, mark.kind, mark.text))
-    return tuple(kept[-MOST_MARKS:])
+    return tuple(kept)
 
 
 def _asked(spec: CertificateSpec, facts: Facts) -> Iterator[Mark]:

@@ -87,7 +87,7 @@ class Timeline:
     """What the picture of one certificate shows, from ``start`` to ``end``; both are shown.
 
     ``letters`` names each record in the order met: ``a``, ``b`` and so on. ``to_be_made`` are keys that nobody has yet,
-    by the digests that a plan gives them meanwhile.
+    by the digests that a plan gives them meanwhile; ``earlier_marks`` how many marks are left out.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Timeline:
     marks: tuple[Mark, ...]
     letters: Mapping[TlsaRecord, str] = field(default_factory=dict)
     to_be_made: tuple[str, ...] = ()
+    earlier_marks: int = 0
 
 
 def count(number: int, one: str, several: str) -> str:

@@ -22,8 +22,8 @@ from danelaw.web.timeline.picture import narrow, picture
 from danelaw.web.timeline.spans import ROLE_WORDS, Kind, MarkKind, Role, Timeline
 from danelaw.web.timeline.zone import named
 
-MOST_VIEWS = 40
-"""Certificates with a picture on one page."""
+MOST_PICTURES = 40
+"""On one page."""
 
 
 class Line(NamedTuple):
@@ -44,7 +44,7 @@ class Moment(NamedTuple):
 
 
 class View(NamedTuple):
-    """One certificate on a page."""
+    """One certificate on a page; without pictures where there are too many."""
 
     timeline: Timeline
     wide: Markup
@@ -63,7 +63,7 @@ def views(
 ) -> tuple[View, ...]:
     """Return what a page shows of each certificate, or of those named; ``entries`` are a plan made of ``facts``.
 
-    The first `MOST_VIEWS` are shown.
+    Only the first `MOST_PICTURES` have a picture and a table.
     """
     found: list[View] = []
     for part in components(desired, names):
@@ -72,7 +72,7 @@ def views(
         at = min((entry.at for entry in about if entry.now), default=now)
         known = own_facts(part, facts)
         for spec in part.certificates:
-            if spec.name in (names or (spec.name,)) and len(found) < MOST_VIEWS:
+            if spec.name in (names or (spec.name,)):
                 own = [entry for entry in about if concerns(entry, spec)]
                 found.append(_view(timeline_of(part, known, about, at, spec.name), own, len(found)))
     order = [spec.name for spec in desired.certificates]
@@ -80,10 +80,13 @@ def views(
 
 
 def _view(timeline: Timeline, entries: Sequence[Entry], number: int) -> View:
+    moments = _moments(timeline, entries)
+    if number >= MOST_PICTURES:
+        return View(timeline, Markup(), Markup(), Markup(), moments)
     name = f"timeline-{number}"
     labels, chart = narrow(timeline, name=f"{name}-narrow")
     wide = picture(timeline, name=name, style=False)
-    return View(timeline, wide, labels, chart, _moments(timeline, entries))
+    return View(timeline, wide, labels, chart, moments)
 
 
 def _moments(timeline: Timeline, entries: Sequence[Entry]) -> tuple[Moment, ...]:
