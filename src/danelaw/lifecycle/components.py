@@ -46,7 +46,8 @@ def subjects(desired: Desired) -> frozenset[str]:
 def own_facts(desired: Desired, facts: Facts) -> Facts:
     """Return the facts that decisions on a component depend on, so that these cost no more where there are others.
 
-    Keys stay whole: what left the config is known by them.
+    Keys stay whole: what left the config is known by them. So do chains over keys that are another certificate's too,
+    and the generations of where they went live: what one is done with, the other may need.
     """
     if {row.certificate for row in facts.keys} <= {spec.name for spec in desired.certificates}:
         return facts
@@ -54,8 +55,10 @@ def own_facts(desired: Desired, facts: Facts) -> Facts:
     endpoints = {claim.endpoint for spec in desired.certificates for claim in spec.claims}
     endpoints |= {endpoint for each in deployments for endpoint in (*each.endpoints, *each.watched)}
     owners, about = {endpoint.owner for endpoint in endpoints}, subjects(desired)
-    generations = tuple(row for row in facts.generations if row.deployment in about)
-    leaves = {row.leaf_sha256 for row in generations}
+    shared = _shared(facts, about)
+    places = about | {row.deployment for row in facts.generations if row.leaf_sha256 in shared}
+    generations = tuple(row for row in facts.generations if row.deployment in places)
+    leaves = {row.leaf_sha256 for row in generations if row.deployment in about} | shared
     return replace(
         facts,
         chains=tuple(row for row in facts.chains if row.certificate in about or row.chain.leaf_sha256 in leaves),
@@ -73,6 +76,14 @@ def own_facts(desired: Desired, facts: Facts) -> Facts:
         on_disk=tuple(row for row in facts.on_disk if row.deployment in about),
         effects=tuple(row for row in facts.effects if row.subject in about),
     )
+
+
+def _shared(facts: Facts, about: frozenset[str]) -> frozenset[str]:
+    """Return the leaves of others over keys that a component has too."""
+    ours = {row.spki_sha256 for row in facts.keys if row.certificate in about}
+    both = ours & {row.spki_sha256 for row in facts.keys if row.certificate not in about}
+    rows = (row for row in facts.chains if row.chain.spki_sha256 in both) if both else ()
+    return frozenset(row.chain.leaf_sha256 for row in rows)
 
 
 def _ties(spec: CertificateSpec) -> set[str]:

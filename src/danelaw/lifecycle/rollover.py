@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from danelaw import dane
 from danelaw.lifecycle.case import Answers, Case, unless_backing_off
 from danelaw.lifecycle.cutover import cutover
-from danelaw.lifecycle.disk import chain_of, standing_chain
+from danelaw.lifecycle.disk import active_generation, chain_of, standing_chain
 from danelaw.lifecycle.gate import held
 from danelaw.lifecycle.keys import (
     current_key,
@@ -212,8 +212,13 @@ def _is_shared(case: Case, key: KeyFact) -> bool:
 
 
 def _is_done_with(case: Case, key: KeyFact) -> bool:
+    """Tell whether a certificate has gone over to another key, and no deployment of its own is over this one."""
     current = current_key(case.facts, key.certificate)
-    return current is not None and key.current_since is not None and current.spki_sha256 != key.spki_sha256
+    if current is None or key.current_since is None or current.spki_sha256 == key.spki_sha256:
+        return False
+    leaves = {row.chain.leaf_sha256 for row in case.facts.chains if row.chain.spki_sha256 == key.spki_sha256}
+    active = (active_generation(case.facts, subject) for subject in {row.deployment for row in case.facts.generations})
+    return not any(row is not None and row.leaf_sha256 in leaves for row in active)
 
 
 def _is_pinned(case: Case, key: KeyFact, chains: list[ChainFact]) -> bool:

@@ -152,8 +152,9 @@ def orphan_records(
         return []
     specs = {spec for claim in claims for spec in claim.records}
     claiming = {claim.certificate for claim in claims}
+    ours = {key.spki_sha256 for key in facts.keys if key.certificate in claiming}  # shared: we know when it goes
     keys = [key for key in facts.keys if key.certificate not in claiming and not key.compromised_at]
-    keys = [key for key in keys if not is_put_away(key)]
+    keys = [key for key in keys if not is_put_away(key) and key.spki_sha256 not in ours]
     left = {dane.tlsa_record(spec, spki_der=key.spki_der) for key in keys for spec in specs if is_over_key(spec)}
     left |= {
         record
