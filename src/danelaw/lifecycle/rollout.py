@@ -105,6 +105,9 @@ def rollout(
     earlier = [row for row in reversed(went_live[:-1]) if active is None or row.leaf_sha256 != active.leaf_sha256]
     if active is not None and active.n and not any(row.n == 0 for row in earlier):
         earlier.extend(row for row in generations if row.n == 0)
+    destroyed = {key.spki_sha256 for key in facts.keys if key.certificate == spec.name and key.destroyed_at}
+    if destroyed:  # their files went with them
+        earlier = [row for row in earlier if (it := chain_of(facts, row)) is None or it.spki_sha256 not in destroyed]
     ours = chain_of(facts, active) if active else None
     algorithm = ours.algorithm if ours else key.algorithm if key else None
     strays, absent = _others(facts, deployment, active, algorithm, now) if active else ((), ())

@@ -234,3 +234,21 @@ def test_a_chain_over_the_current_key_that_somebody_else_deployed_is_replaced_by
     story.later(2 * HOUR).look()
     assert "activate" in story.told(HOUR, every=MINUTE)
     assert "unknown-live" not in story.holds()
+
+
+def test_a_generation_over_a_destroyed_key_does_not_come_back() -> None:
+    """Its files went with the key; while the key is there, it does."""
+    old = certificate("over the key before", "the key before")
+    story = Story().later(-30 * DAY).deployed(1, old)
+    (key,) = story.facts.keys
+    story.note(replace(key, current_since=key.made_at - DAY))
+    story.published(of_key(old), of_key(FIRST)).look().later(30 * DAY)
+    story.issued(FIRST).staged(2, FIRST).look()
+    story.later(MINUTE).live(2, FIRST, proven=False)
+    story.later(10 * SECOND).look()
+    step = story.next()
+    assert isinstance(step, Activate)
+    assert (step.n, step.back) == (1, True)
+    key = next(key for key in story.facts.keys if key.spki_sha256 == old.spki_sha256)
+    story.note(replace(key, destroyed_at=story.now))
+    assert not isinstance(story.next(), Activate)
