@@ -317,8 +317,7 @@ def test_a_key_is_made_presented_retired_and_destroyed() -> None:
     )
     timeline = shown(replace(story.facts, keys=keys), story.now)
     assert row(timeline, "Keys", 0) == [
-        (START - 2 * DAY, START - DAY, "kept", "next"),
-        (START - DAY, START + DAY, "kept", "current"),
+        (START - 2 * DAY, START + DAY, "kept", "current"),  # the first key never was the next one
         (START + DAY, START + 2 * DAY, "kept", "retired"),
         (START, START + DAY, "live", "current"),
     ]

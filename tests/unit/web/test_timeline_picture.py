@@ -119,6 +119,14 @@ def test_however_many_marks_there_are_they_do_not_lie_on_each_other() -> None:
     assert 5 < len(places) <= 40
 
 
+def test_a_mark_that_lies_beyond_the_picture_is_not_put_at_its_edge() -> None:
+    timeline = of_story("asked")
+    beyond = replace(timeline.marks[0], at=timeline.end + DAY, text="far off")
+    within = replace(beyond, at=timeline.end)
+    assert "far off" not in picture(replace(timeline, marks=(beyond,))).partition("</desc>")[2]
+    assert "far off" in picture(replace(timeline, marks=(within,))).partition("</desc>")[2]
+
+
 def test_a_sheet_beyond_its_ends_shows_that_it_goes_on() -> None:
     timeline = of_story("asked")
     long = replace(timeline, start=timeline.now - HOUR, end=timeline.now + HOUR)

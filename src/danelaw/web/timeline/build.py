@@ -22,7 +22,7 @@ from danelaw.web.timeline.zone import Zone, answer_group, record_group
 
 MOST_MARKS = 40
 
-PAST, FUTURE = timedelta(days=45), timedelta(days=400)
+PAST, FUTURE = timedelta(days=45), timedelta(days=3700)
 """How far a picture reaches to both sides of now, at the most."""
 
 MOST_OWNERS, MOST_STORIES = 64, 6

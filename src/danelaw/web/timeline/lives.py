@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from danelaw import dane
 from danelaw.errors import InputError
@@ -19,31 +20,48 @@ def is_instant(interval: Interval) -> bool:
     return interval.end is not None and interval.end - interval.start < A_MOMENT
 
 
-def _retired_at(key: KeyFact, keys: Iterable[KeyFact]) -> datetime | None:
-    """Return when another key of the certificate became the current one in a key's place."""
-    since = key.current_since
-    if since is None:
-        return None
-    others = (other.current_since for other in keys if other.certificate == key.certificate)
-    return min((at for at in others if at is not None and at > since), default=None)
+class Turns(NamedTuple):
+    """When a key became the current one, and when the next one did; None: never, as far as anybody sees.
+
+    The certificate's first key is current from the beginning: what it was before it was taken over, no other was.
+    """
+
+    current: datetime | None
+    retired: datetime | None
+
+    @classmethod
+    def of(cls, key: KeyFact, keys: Iterable[KeyFact]) -> "Turns":
+        """Tell a key's turns, of all keys."""
+        since = key.current_since
+        if since is None:
+            return cls(None, None)
+        turns = [
+            each.current_since
+            for each in keys
+            if each.certificate == key.certificate and each.current_since is not None
+        ]
+        first = since == min(turns)
+        return cls(EVER if first else since, min((at for at in turns if at > since), default=None))
+
+    def role(self, at: datetime | None = None) -> Role:
+        """Return what the key is at an instant, or after all that is known of it."""
+        if self.retired is not None and (at is None or self.retired <= at):
+            return "retired"
+        return "current" if self.current is not None and (at is None or self.current <= at) else "next"
 
 
-def _role(key: KeyFact, retired_at: datetime | None, at: datetime | None = None) -> Role:
-    """Return what a key is at an instant, or after all that is known of it."""
-    if retired_at is not None and (at is None or retired_at <= at):
-        return "retired"
-    return "current" if key.current_since is not None and (at is None or key.current_since <= at) else "next"
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A key with the instants at which its role changes; None: never, as far as anybody sees.
+    """A key with its turns.
 
     ``to_be_made``: nobody has it yet, and its digest is a plan's own. ``stands`` is its role now, or when it is made.
     """
 
     key: KeyFact
-    retired_at: datetime | None
+    turns: Turns
     to_be_made: bool
     stands: Role
 
@@ -52,15 +70,11 @@ class Life:
         """Return when it was put away or destroyed."""
         return self.key.destroyed_at or self.key.archived_at
 
-    def role(self, at: datetime) -> Role:
-        """Return what the key is at an instant."""
-        return _role(self.key, self.retired_at, at)
-
     def spans(self, interval: Interval, kind: Kind) -> list[Span]:
         """Return an interval as spans, cut where the key's role changes."""
-        changes = [at for at in (self.key.current_since, self.retired_at) if at is not None]
+        changes = [at for at in self.turns if at is not None]
         pieces = cut(interval, changes)
-        return [Span(*each, kind, self.role(each.start)) for each in pieces if not is_instant(each)]
+        return [Span(*each, kind, self.turns.role(each.start)) for each in pieces if not is_instant(each)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +91,10 @@ class Lives:
         known = {(key.certificate, key.spki_sha256): key for key in before.keys}
         for key in facts.keys:
             stood = known.get((key.certificate, key.spki_sha256))
-            retired_at = _retired_at(key, facts.keys)
+            turns = Turns.of(key, facts.keys)
             # What is planned for this very instant is not yet so.
-            stands = _role(stood, _retired_at(stood, before.keys)) if stood else _role(key, retired_at, key.made_at)
-            found.append(Life(key, retired_at, stood is None, stands))
+            stands = Turns.of(stood, before.keys).role() if stood else turns.role(key.made_at)
+            found.append(Life(key, turns, stood is None, stands))
         chains: dict[str, Chain] = {row.chain.leaf_sha256: row.chain for row in facts.chains}
         for seen in facts.presented:
             chains.setdefault(seen.chain.leaf_sha256, seen.chain)

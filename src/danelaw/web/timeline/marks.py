@@ -88,8 +88,9 @@ def _settled(spec: CertificateSpec, facts: Facts, own: Iterable[Life]) -> Iterat
     """Yield when each cutover had settled; in an emergency nothing settles."""
     urgent = {row.closed_at for row in facts.intents if row.certificate == spec.name and "emergency" in row.options}
     for life in own:
-        if life.retired_at is not None and life.key.compromised_at is None and life.retired_at not in urgent:
-            yield life.retired_at + spec.settle
+        retired = life.turns.retired
+        if retired is not None and life.key.compromised_at is None and retired not in urgent:
+            yield retired + spec.settle
 
 
 def _planned(entries: Iterable[Entry]) -> Iterator[Mark]:

@@ -137,6 +137,8 @@ class _Sheet:
         """Put marks into lanes, the most telling first; those of one kind at one instant are one."""
         same: dict[tuple[MarkKind, str, int], list[Mark]] = {}
         for mark in self.timeline.marks:
+            if not self.timeline.start <= mark.at <= self.timeline.end:
+                continue
             same.setdefault((mark.kind, mark.text, self.x(mark.at)), []).append(mark)
         taken: list[list[tuple[float, float]]] = [[] for _ in range(MOST_LANES)]
         now = self.x(self.timeline.now)
