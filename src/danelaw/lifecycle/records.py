@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from danelaw import dane
+from danelaw import dane, pki
 from danelaw.lifecycle.disk import standing_at
+from danelaw.lifecycle.due import current_chain
 from danelaw.lifecycle.gate import (
     acceptable,
     claims_at,
@@ -27,6 +28,7 @@ from danelaw.lifecycle.sight import ADDRESS_TTL, latest_rows, looked_at, present
 from danelaw.lifecycle.wanted import (
     algorithms_of,
     foreign_records,
+    is_over_key,
     is_pruned,
     orphan_records,
     own_records,
@@ -128,8 +130,8 @@ def _safe(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime)
         return Hold(
             "would-refuse",
             owner,
-            f"the records wanted at {owner} would refuse what {', '.join(worse)} presents",
-            "make that address present the certificate's key, or take the address out of DNS",
+            f"the records wanted at {owner} would refuse what {', '.join(worse)} presents (invariant 1)",
+            f"make that address present {_demand(claims)}, or take the address out of DNS",
         )
     if refused and refused == broken == frozenset(live.chains):
         return _refused_live(owner, live.refused_by(swap.wanted, claims, owner, now))
@@ -138,10 +140,37 @@ def _safe(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime)
             "silent",
             owner,
             f"nobody can say what {', '.join(live.unknown)} presents at {claims[0].endpoint}: it was never seen, or is "
-            f"silent for a week; so no record is withdrawn at {owner}",
+            f"silent for a week; so no record is withdrawn at {owner} (invariant 1)",
             "start the service there, or take the address out of DNS",
         )
     return swap
+
+
+def _demand(claims: Sequence[TlsaClaim]) -> str:
+    """Return in words what the records of some claims ask of what is presented."""
+    if all(is_over_key(each) for claim in claims for each in claim.records):
+        return "the certificate's key"
+    if any(each.usage in {0, 2} for claim in claims for each in claim.records):
+        return "the certificate with its key, the CA certificates above it, and the host among its names"
+    return "the certificate with its key"
+
+
+def unpinnable(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hold]:
+    """Return which claimed records there can be none of: no CA certificate comes with the chain (RFC 7671 section 5.2).
+
+    What a plan imagines to be issued is no certificate, and says nothing of what will come with it.
+    """
+    specs, found = {spec.name: spec for spec in desired.certificates}, []
+    for claim in claims_at(desired, owner):
+        key = current_key(facts, claim.certificate)
+        row = current_chain(facts, specs[claim.certificate], key.spki_sha256, now) if key else None
+        for each in claim.records if row else ():
+            none = each.usage in {0, 2} and row is not None and not records_of(each, row.chain)
+            if none and row is not None and pki.load(row.chain.leaf_der) is not None:
+                why = f"{each} is wanted at {owner}, and the chain of {claim.certificate} has no CA certificate to pin"
+                remedy = "order from a CA that sends its own certificate too, or take that record out of the config"
+                found.append(Hold("no-ca", owner, why, remedy))
+    return found
 
 
 def _refused_live(owner: str, refused: Sequence[str]) -> Hold:
@@ -198,7 +227,7 @@ def _first(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime
         return Hold(
             "first-silent",
             owner,
-            f"nothing is presented at {endpoint} by {', '.join(silent)}, and the first records come last",
+            f"nothing is presented at {endpoint} by {', '.join(silent)}, and the first records come last (invariant 1)",
             "start the service there, say by [connect] how it is reached from here, or take the address out of DNS; "
             "apply publishes once every address presents a key that the records match",
         )
@@ -207,7 +236,8 @@ def _first(live: Live, claims: Sequence[TlsaClaim], swap: Publish, now: datetime
         return Hold(
             "first-other-key",
             owner,
-            f"{', '.join(refused)} presents another key at {endpoint}, and the first records come last",
+            f"{', '.join(refused)} does not present {_demand(claims)} at {endpoint}, and the first records come last "
+            "(invariant 1)",
             "deploy the certificate there too, publish a record of that key first (danelaw tlsa shows it), or take the "
             "address out of DNS",
         )

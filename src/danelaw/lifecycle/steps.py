@@ -20,7 +20,7 @@ from danelaw.lifecycle.invariants import Change, broken
 from danelaw.lifecycle.keys import current_key, next_type
 from danelaw.lifecycle.obtaining import obtain
 from danelaw.lifecycle.predict import predict
-from danelaw.lifecycle.records import publication
+from danelaw.lifecycle.records import publication, unpinnable
 from danelaw.lifecycle.reloads import covers_reload, share_a_reload
 from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, rollout
 from danelaw.lifecycle.rollover import make_next_keys, promote, retire, revoke, settle
@@ -228,6 +228,7 @@ def _publish(case: Case) -> Answers:
         for answer in _publication(case, owner):
             if not (isinstance(answer, Hold) and answer.code.startswith("first-") and _is_on_its_way(case, owner)):
                 yield answer
+        yield from unpinnable(case.facts, case.desired, owner, case.now)
 
 
 def _publication(case: Case, owner: str) -> Answers:
@@ -277,7 +278,7 @@ def _unclaimed(case: Case) -> Answers:
                 continue
             if not acceptable(state.validated, live, (), endpoint.owner, case.now):
                 shown = ", ".join(str(record) for record in state.validated)
-                why = f"the records at {endpoint.owner} ({shown}) refuse what is live there"
+                why = f"the records at {endpoint.owner} ({shown}) refuse what is live there (invariant 1)"
                 yield Hold(
                     "unclaimed", endpoint.owner, why, "claim the endpoint in a tlsa table, or remove the records"
                 )
@@ -378,7 +379,8 @@ def _until_published(case: Case, item: Blocked, name: str, subject: str) -> Wait
         return Wait(item.code, subject, case.now + timedelta(seconds=5), item.why)
     if name not in {claim.certificate for claim in claims_at(case.desired, item.owner)}:
         return Hold(item.code, subject, item.why, f"claim that endpoint in a tlsa table of {name} too")
-    return Hold(item.code, subject, item.why, "name the record that refuses the new chain in `prune`")
+    why = f"{item.why}; it is not ours to withdraw (invariant 2)"
+    return Hold(item.code, subject, why, "name the record that refuses the new chain in `prune`")
 
 
 Rule = Callable[[Case], Answers]
