@@ -368,6 +368,14 @@ def test_a_certificate_found_here_is_shown_and_one_of_another_host_is_not() -> N
     assert found.note.endswith(", found here")
 
 
+def test_a_certificate_that_ends_before_it_begins_is_valid_at_no_time() -> None:
+    story = Story(now=START)
+    odd = certificate("odd", "whose?", since=START + DAY, until=START - DAY)
+    story.at["192.0.2.25"] = (odd,)
+    story.look()
+    assert row(shown(story.facts, story.now), "Certificates", 0) == [(START, None, "live", "foreign")]
+
+
 # --- marks -----------------------------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,13 @@ def test_a_mark_that_lies_beyond_the_picture_is_not_put_at_its_edge() -> None:
     assert "far off" in picture(replace(timeline, marks=(within,))).partition("</desc>")[2]
 
 
+def test_now_has_room_where_the_picture_ends_with_it() -> None:
+    timeline = of_story("asked")
+    root = read(picture(replace(timeline, end=timeline.now)))
+    (word,) = [each for each in root.iter(f"{SVG}text") if each.text == "now"]
+    assert int(word.get("x") or 0) <= 1000 - 30 - 2
+
+
 def test_a_sheet_beyond_its_ends_shows_that_it_goes_on() -> None:
     timeline = of_story("asked")
     long = replace(timeline, start=timeline.now - HOUR, end=timeline.now + HOUR)

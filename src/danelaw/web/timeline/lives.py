@@ -16,7 +16,7 @@ A_MOMENT = timedelta(milliseconds=1)
 
 
 def is_instant(interval: Interval) -> bool:
-    """Tell whether an interval is no longer than what is predicted of one step."""
+    """Tell whether an interval is no longer than a moment, or none at all (strangers write dates)."""
     return interval.end is not None and interval.end - interval.start < A_MOMENT
 
 
@@ -135,7 +135,9 @@ def _is_of(record: TlsaRecord, key: KeyFact) -> bool:
 
 def spans_of(owner: Life | Role, interval: Interval, kind: Kind) -> Sequence[Span]:
     """Return an interval of a record as spans, cut where its key's role changes."""
-    return owner.spans(interval, kind) if isinstance(owner, Life) else (Span(*interval, kind, owner),)
+    if isinstance(owner, Life):
+        return owner.spans(interval, kind)
+    return () if is_instant(interval) else (Span(*interval, kind, owner),)
 
 
 def digest(sha256: str) -> str:

@@ -28,6 +28,9 @@ MOST_LANES = 5
 DATES = 28
 """Heights: a row, a group's heading, a line of marks, and a line of dates."""
 
+NOW = 30
+"""The width of the word."""
+
 DATE = 68
 """The width of a date."""
 
@@ -122,6 +125,7 @@ class _Sheet:
                 instants += [at for span in row.spans for at in (span.start, span.end) if at is not None]
         within = [at for at in instants if timeline.start <= at <= timeline.end]
         self.scale = Scale(within, left + MARGIN, width - 2 * MARGIN)
+        self.now_x = min(self.x(timeline.now) - 12, self.right - NOW - 2)
         self.marks = self._placed()
         self.lanes = 1 + max((each.lane for each in self.marks), default=0)
         self.axis = self.lanes * LANE + 20
@@ -141,8 +145,7 @@ class _Sheet:
                 continue
             same.setdefault((mark.kind, mark.text, self.x(mark.at)), []).append(mark)
         taken: list[list[tuple[float, float]]] = [[] for _ in range(MOST_LANES)]
-        now = self.x(self.timeline.now)
-        taken[0].append((now - 16, now + 16))
+        taken[0].append((self.now_x - 4, self.now_x + NOW))
         placed = []
         for (_, text, x), marks in sorted(same.items(), key=lambda item: (FIRST.get(item[0][0], 9), item[0][2])):
             words = f"{len(marks)} times: {text}" if len(marks) > 1 else text
@@ -194,7 +197,7 @@ class _Sheet:
             y += 18 if group.left_out or not group.rows else 0
         now = self.x(self.timeline.now)
         self._draw_upright(pen, now, 18, "now")
-        pen.words(now - 12, 13, "now", 30, strong=True)
+        pen.words(self.now_x, 13, "now", NOW, strong=True)
         for each in self.marks:
             tip = f"{each.text or each.mark.text}, {instant(each.mark.at)}"
             pen.flag(each.x, each.lane * LANE + 10, each.mark.kind, tip)
