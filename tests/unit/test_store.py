@@ -635,6 +635,37 @@ def test_killed_at_any_statement_the_batch_is_there_whole_or_not(tmp_path: Path)
     assert outcomes == {(False, False), (False, True), (True, True)}
 
 
+def test_killed_at_any_statement_the_store_is_level_or_as_it_was(tmp_path: Path) -> None:
+    outcomes = set()
+    for nth in range(1, 400, 5):
+        path = str(tmp_path / f"{nth}.sqlite")
+        with closing(SqliteStore(path, StandingClock(), "h")) as store:
+            store.record(every_fact())
+            before = store.snapshot()
+
+        def work(path: str = path, nth: int = nth) -> None:
+            store = SqliteStore(path, StandingClock(), "h")
+            left = nth
+
+            def count(_: str) -> None:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            store._db.set_trace_callback(count)
+            store.level(NOW)
+
+        status = in_child(work)
+        found = reopened(path)
+        assert found in (before, levelled(before, NOW))
+        outcomes.add((status == 0, found == before))
+        if status == 0:
+            break
+    assert (False, True) in outcomes
+    assert (True, False) in outcomes
+
+
 # ------------------------------------------------------------------------------------------------------------- agenda
 
 
