@@ -9,9 +9,10 @@ from danelaw.errors import InputError, Refused, StateCorrupt
 from danelaw.lifecycle.keys import current_key
 from danelaw.model import KeyFact, Signer
 from danelaw.run.adopt import adopt, other_machine
+from danelaw.run.intents import ask_rollover
 from danelaw.run.notes import notes
 from danelaw.run.plan import plan
-from danelaw.run.runner import apply
+from danelaw.run.runner import Options, apply
 from danelaw.run.status import status
 from fakes.run_world import HOST, NAME, SMTP, Machine, MailWorld, certificate
 from local_state import chain_of
@@ -179,3 +180,27 @@ def test_keys_that_are_nowhere_here_hold_nothing_up() -> None:
     world.store.record([replace(key, origin="elsewhere")])
     assert other_machine(world.desired, world.store.snapshot(), "new") == ()
     assert notes(world.desired, world.store.snapshot(), world.host) == ()
+
+
+def test_a_key_that_was_replaced_is_the_current_one_again_where_it_is_live() -> None:
+    """Somebody restored the files of before the rollover, and wants it so."""
+    world = deployed()
+    world.ca.anew = True
+    old, before = current_key(world.store.snapshot(), NAME), world.host.live_chains[HOST]
+    assert old is not None
+    ask_rollover(world.desired, world.rings, NAME)
+    for _ in range(2):
+        apply(world.desired, world.rings)
+        world.clock.instant += 3 * HOUR
+    assert current_key(world.store.snapshot(), NAME) != old
+    world.host.disk[world.deployment.id] = {PATH: "theirs"}
+    world.host.keys[NAME] = replace(old, origin="adopted")
+    world.host.live_chains[HOST] = before
+    done = adopt(world.desired, world.rings, NAME)
+    assert done.key is not None
+    assert done.key.spki_sha256 == old.spki_sha256
+    assert current_key(world.store.snapshot(), NAME) == done.key
+    assert len(world.store.snapshot().keys) == 2
+    outcome = apply(world.desired, world.rings, Options(retry_now=True))
+    assert (outcome.exit_status, outcome.failed) == (0, ())
+    assert old.spki_sha256 in {record.data.hex() for record in world.zone.records[SMTP.owner]}

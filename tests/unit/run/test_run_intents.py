@@ -422,3 +422,17 @@ def test_status_says_how_each_key_stands_and_where_the_rollover_is() -> None:
     assert (new["state"], old["state"]) == ("current", "retired")
     assert old["needed_until"] is not None
     assert next_key(facts, made.spec) is None
+
+
+def test_a_leaked_key_that_cannot_be_replaced_is_a_hold_and_revoked_by_the_account_with_yes() -> None:
+    made = world()
+    ready = ReadyCsr("/a.csr", b"", current(made).spki_der)
+    made.store.record([replace(current(made), origin="elsewhere")])
+    made.change(csr=ready)
+    done = request_revocation(made.desired, made.rings, NAME, None, "keyCompromise")
+    assert (done.is_revoked, done.exit_status) == (False, 1)
+    assert done.outcome is not None
+    assert "no-rollover" in {hold.code for hold in done.outcome.rest.holds}
+    assert request_revocation(made.desired, made.rings, NAME, None, "keyCompromise", yes=True).is_revoked
+    assert made.ca.signed_by == [None]  # its private half is not here
+    assert all(intent.closed_at for intent in made.store.snapshot().intents if intent.kind == "revoke")
