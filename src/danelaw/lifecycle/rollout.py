@@ -69,10 +69,10 @@ class Rollout:
     @property
     def previous(self) -> Generation | None:
         """Return the generation to go back to: the last one before the active one that has not failed itself."""
-        return next((row for row in self.earlier if not _has_failed(row)), None)
+        return next((row for row in self.earlier if not has_failed(row)), None)
 
 
-def _has_failed(generation: Generation) -> bool:
+def has_failed(generation: Generation) -> bool:
     """Tell whether a generation's reload or proof failed since it was last proven: going back to it mends nothing."""
     failed, proven = generation.failed_at, generation.proven_at
     return failed is not None and (proven is None or proven < failed)

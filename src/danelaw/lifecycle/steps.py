@@ -22,7 +22,7 @@ from danelaw.lifecycle.obtaining import obtain
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import publication, unpinnable
 from danelaw.lifecycle.reloads import covers_reload, share_a_reload
-from danelaw.lifecycle.rollout import QUIET, Rollout, refuses, rollout
+from danelaw.lifecycle.rollout import QUIET, Rollout, has_failed, refuses, rollout
 from danelaw.lifecycle.rollover import make_next_keys, promote, retire, revoke, settle
 from danelaw.lifecycle.wanted import algorithms_of
 from danelaw.lifecycle.watched import counted
@@ -207,14 +207,18 @@ def _is_over(case: Case, chain: Chain | None) -> bool:
 
 
 def _repair(case: Case) -> Answers:
-    """Where the records refuse what we deployed, the shortest repair: an earlier generation that the gate allows."""
+    """Where the records refuse what we deployed, the shortest repair: an earlier generation that the gate allows.
+
+    One that failed itself is none; then the records of what is live come back (`_publish`).
+    """
     for work in case.works:
         live = chain_of(case.facts, work.active) if work.active and work.phase == "proven" else None
         if live is None or not refuses(case.facts, case.desired, work.deployment, live, case.now):
             continue
         for generation in work.earlier:
             chain = chain_of(case.facts, generation)
-            if chain is not None and not _is_over(case, chain) and not case.blocked(work, chain):
+            fits = chain is not None and not has_failed(generation) and not _is_over(case, chain)
+            if fits and not case.blocked(work, chain):
                 why = "the records refuse what is live, and accept this earlier generation"
                 leaf = generation.leaf_sha256
                 step = Activate(work.spec.name, work.deployment.id, generation.n, leaf, why, back=True)
