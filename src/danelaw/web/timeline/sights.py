@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cached_property
 
 from danelaw.model import CertificateSpec, Chain, Endpoint, Facts, Presented
-from danelaw.web.timeline.intervals import Interval, Sighting, joined, present
+from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, joined, present
 
 Place = tuple[Endpoint, str]
 
@@ -35,15 +36,17 @@ class Sights:
 
     def live(self, has: Callable[[Chain], bool]) -> list[Interval]:
         """Return when some address presents such a chain. What it presented last, it presents until now and later."""
-        places: dict[Place, list[Sighting[tuple[Chain, ...]]]] = {}
-        for place in dict.fromkeys((row.endpoint, row.address) for row in self.rows):
-            places[place] = self._track(place)
-        tracks = {f"{endpoint} {address}": track for (endpoint, address), track in places.items()}
-        return joined(interval for interval, _ in present(tracks, lambda chains: any(map(has, chains))))
+        return joined(interval for interval, _ in present(self._tracks, lambda chains: any(map(has, chains))))
 
-    def _track(self, place: Place) -> list[Sighting[tuple[Chain, ...]]]:
+    @cached_property
+    def _tracks(self) -> Tracks[tuple[Chain, ...]]:
+        places: dict[Place, list[Presented]] = {}
+        for row in self.rows:
+            places.setdefault((row.endpoint, row.address), []).append(row)
+        return {f"{endpoint} {address}": self._track(rows) for (endpoint, address), rows in places.items()}
+
+    def _track(self, rows: list[Presented]) -> list[Sighting[tuple[Chain, ...]]]:
         """Return what was presented at one place; between two looks, what the earlier one saw."""
-        rows = [row for row in self.rows if (row.endpoint, row.address) == place]
         starts = sorted({row.first_at for row in rows})
         ends = [self._until(row.last_at, starts) for row in rows]
         bounds = sorted({*starts, *(end for end in ends if end is not None)})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 
 from danelaw.lifecycle.gate import (
@@ -16,7 +17,7 @@ from danelaw.lifecycle.gate import (
     span,
 )
 from danelaw.lifecycle.sight import SIGNED_ANEW, counted_from
-from danelaw.model import Desired, Facts, RRsetSeen, TlsaRecord
+from danelaw.model import Chain, Desired, Facts, RRsetSeen, TlsaRecord
 from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, cut, joined, present
 from danelaw.web.timeline.lives import Life, Lives, digest, is_instant, spans_of
 from danelaw.web.timeline.sights import Sights
@@ -101,12 +102,22 @@ class Zone:
         state = owner_state(self.before, self.owner)
         if state is not None and state.security == "insecure":
             return []
-        claims, sights = claims_at(self.desired, self.owner), Sights.at_owner(self.owner, self.facts)
-        found = []
-        for chain in sights.chains:
-            times = sights.live(lambda seen, leaf=chain.leaf_sha256: seen.leaf_sha256 == leaf)  # type: ignore[misc]
-            found += [each for each in times if not acceptable(rrset, chain, claims, self.owner, each.start)]
-        return joined(found)
+        claims = claims_at(self.desired, self.owner)
+        return joined(
+            each
+            for chain, times in self._presented
+            for each in times
+            if not acceptable(rrset, chain, claims, self.owner, each.start)
+        )
+
+    @cached_property
+    def _presented(self) -> list[tuple[Chain, list[Interval]]]:
+        """Return when each chain was or will be presented here."""
+        sights = Sights.at_owner(self.owner, self.facts)
+        return [
+            (chain, sights.live(lambda seen, leaf=chain.leaf_sha256: seen.leaf_sha256 == leaf))  # type: ignore[misc]
+            for chain in sights.chains
+        ]
 
     def _tails(self) -> list[Tail]:
         holding = {tuple(sorted(item.rdatas)): item for item in held(self.before, self.desired, self.owner, self.now)}
@@ -200,27 +211,25 @@ def _said_of(zone: Zone, record: TlsaRecord, owner: Life | Role, certificate: st
 
 def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) -> Group:
     """Return the whole RRsets of an owner name as rows: what a sender that asked once may still hold."""
-    rows: dict[Records, list[Span]] = {}
+    times: dict[Records, list[tuple[Interval, Kind]]] = {}
     for rrset, interval, until in zone.tails:
-        if not rrset:
-            continue
-        spans, refusing = rows.setdefault(rrset, []), zone.refusing(rrset)
-        spans.extend(_judged(interval, "served", refusing))
-        if interval.end is not None and (until is None or until > interval.end):
-            spans.extend(_judged(Interval(interval.end, until), "cached", refusing))
-    fresh = [
-        Row(named(rrset, letters), _many(rrset), tuple(spans))
-        for rrset, spans in rows.items()
-        if is_after(spans, since)
-    ]
+        if rrset and (until is None or until > since):
+            found = times.setdefault(rrset, [])
+            found.append((interval, "served"))
+            if interval.end is not None and (until is None or until > interval.end):
+                found.append((Interval(interval.end, until), "cached"))
+    known = []
+    for rrset, intervals in list(times.items())[-MOST_ANSWERS:]:
+        refusing = zone.refusing(rrset)
+        spans = [span for interval, kind in intervals for span in _judged(interval, kind, refusing)]
+        known.append(Row(named(rrset, letters), _many(rrset), tuple(spans)))
     unknown = zone.unknown()
     before = [Row("unknown", "before the first look", (Span(*unknown, "cached", "answer"),))] if unknown else []
-    known = fresh[-MOST_ANSWERS:]
     return Group(
         "Answers",
         zone.owner,
         (*before, *known),
-        count(len(fresh) - len(known), "earlier answer is", "earlier answers are"),
+        count(len(times) - len(known), "earlier answer is", "earlier answers are"),
     )
 
 
