@@ -175,7 +175,11 @@ def dropped_until(facts: Facts, owner: str, now: datetime) -> dict[str, datetime
 
 def owner_state(facts: Facts, owner: str) -> OwnerFact | None:
     """Return what the last look said about an owner name; None where nobody looked."""
-    return max((row for row in facts.owners if row.owner == owner), key=lambda row: row.last_at, default=None)
+    latest: OwnerFact | None = None
+    for row in facts.owners:  # asked so often that a plain loop counts
+        if row.owner == owner and (latest is None or row.last_at > latest.last_at):
+            latest = row
+    return latest
 
 
 def fresh_primary(facts: Facts, owner: str) -> Primary | None:
@@ -227,24 +231,34 @@ def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hel
         last = max([last, *(at for server, at in elsewhere.items() if _served_last(newest, server, rdatas))])
         since = counted_from(facts, last)
         end, signed_until = since + wait, _signed_until(sightings)
-        why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
-        if since > last:
-            why += f", counted from {_instant(since)}, when the clock was set"
-        if is_strict(desired, owner) and signed_until and signed_until > end:
-            end = signed_until
-            why = f"it was served until {_instant(last)}, and its signatures may be accepted until then"
+        is_signed_longer = is_strict(desired, owner) and (signed_until or end) > end
+        end = max(end, signed_until or end) if is_signed_longer else end
         if caught_up:
             end = max(end, min(caught_up + wait, signed_until or caught_up + wait))
         if behind:
             end = max(end, signed_until or end)
-            why = f"{_names(behind)} is behind, and may come to serve it yet"
         if serving:
             # An unreachable server may go on serving what it served last, while its signatures hold.
             end = signed_until or end
+        if end <= now:
+            continue
+        if serving:
             deaf = min(gone[server].first_at for server in serving)
             why = f"{_names(serving)} served it last and has not answered since {_instant(deaf)}"
+        elif behind:
+            why = f"{_names(behind)} is behind, and may come to serve it yet"
+        else:
+            why = _in_caches(last, since, None if is_signed_longer else wait)
         result.append(Held(owner, rdatas, end, why))
-    return [item for item in result if item.until is None or item.until > now]
+    return result
+
+
+def _in_caches(last: datetime, since: datetime, wait: timedelta | None) -> str:
+    """Say how long caches may hold what was served last at ``last``; ``wait`` None: while its signatures hold."""
+    if wait is None:
+        return f"it was served until {_instant(last)}, and its signatures may be accepted until then"
+    why = f"it was served until {_instant(last)}, and caches may hold it {_seconds(wait)} longer"
+    return f"{why}, counted from {_instant(since)}, when the clock was set" if since > last else why
 
 
 def _elsewhere(facts: Facts, owner: str, latest: Mapping[str, RRsetSeen]) -> dict[str, datetime]:
@@ -270,14 +284,14 @@ class _Past:
     """All rows of one owner name, sorted once for every RRset's sake.
 
     ``sightings`` are the rows of each RRset, ``by_server`` those of each server, both by ``first_at``. ``mixed`` are
-    the epochs at which servers disagreed, ``changed`` each server's rows of those after which it served another RRset,
-    with the row that came next.
+    the epochs at which servers disagreed, ``changed`` each server's rows of those after which it served another RRset:
+    since when it served what it did, since when that was seen anywhere, and when the row that came next began.
     """
 
     sightings: Mapping[tuple[TlsaRecord, ...], Sequence[RRsetSeen]]
     by_server: Mapping[str, Sequence[RRsetSeen]]
     mixed: frozenset[datetime]
-    changed: Mapping[str, Sequence[tuple[RRsetSeen, RRsetSeen]]]
+    changed: Mapping[str, Sequence[tuple[datetime, datetime, datetime]]]
 
     @classmethod
     def of(cls, rows: Iterable[RRsetSeen]) -> "_Past":
@@ -291,7 +305,11 @@ class _Past:
             epochs.setdefault(row.first_at, set()).add(row.rdatas)
         mixed = frozenset(at for at, rrsets in epochs.items() if len(rrsets) > 1)
         changed = {
-            server: [(a, b) for a, b in pairwise(own) if a.first_at in mixed and a.rdatas != b.rdatas]
+            server: [
+                (a.first_at, sightings[a.rdatas][0].first_at, b.first_at)
+                for a, b in pairwise(own)
+                if a.first_at in mixed and a.rdatas != b.rdatas
+            ]
             for server, own in by_server.items()
         }
         return cls(sightings, by_server, mixed, changed)
@@ -323,9 +341,15 @@ def _last_served(
         if any(row.rdatas != rdatas and not came_before(row) for row in had):
             continue  # it had moved past the RRset before the last server did
         without.extend(row.first_at for row in since[:1])
-        caught_up.extend(b.first_at for a, b in past.changed.get(server, ()) if a.first_at > last and is_behind(a))
+        changed = past.changed.get(server, ())
+        later = changed[bisect_right(changed, last, key=_since) :]  # none of it is the RRset itself, which was last
+        caught_up.extend(until for _, origin, until in later if origin <= first)
         behind.extend(server for row in since[-1:] if is_behind(row))
     return max(without), max(caught_up, default=None), behind
+
+
+def _since(change: tuple[datetime, datetime, datetime]) -> datetime:
+    return change[0]
 
 
 def _place_after(own: Sequence[RRsetSeen], rdatas: tuple[TlsaRecord, ...], last: datetime) -> int:
