@@ -35,7 +35,7 @@ from danelaw.lifecycle.wanted import (
     records_of,
     wanted_records,
 )
-from danelaw.model import Chain, Desired, Facts, Hold, Publish, TlsaClaim, TlsaRecord, Wait
+from danelaw.model import Chain, Desired, Facts, Hold, Publish, RRsetSeen, TlsaClaim, TlsaRecord, Wait
 
 __all__ = [
     "Live",
@@ -286,7 +286,7 @@ def _agreement(
         found = [f"{row.server} has not answered since {_instant(row.first_at)}: {row.problem}" for row in missing]
         if late:
             found.append(f"{', '.join(late)} does not yet serve what stands at {owner} since {_instant(stands)}")
-        since = min([*(row.first_at for row in missing), *([stands] if late else [])])
+        since = min([*(row.first_at for row in missing), *(_late_since(rows, each, base, stands) for each in late)])
         if now - since < LAG_PATIENCE:
             pause = min(max((now - since) / 4, timedelta(seconds=5)), timedelta(minutes=5))
             return Wait("lagging", owner, now + pause, "; ".join(found))
@@ -309,6 +309,13 @@ def _agreement(
             "sign the zone and have its DS published",
         )
     return Hold("not-valid", owner, f"{owner} is {state.security}: {state.why}", "mend DNSSEC; apply looks again")
+
+
+def _late_since(rows: Sequence[RRsetSeen], server: str, base: Sequence[TlsaRecord], stands: datetime) -> datetime:
+    """Return since when a server does not serve what stands: one that had it fell back later than it stood there."""
+    own = [row for row in rows if row.server == server]
+    had = max((row.last_at for row in own if row.rdatas == tuple(base)), default=None)
+    return min((row.first_at for row in own if had is not None and row.first_at > had), default=stands)
 
 
 def _instant(at: datetime) -> str:
