@@ -3,11 +3,14 @@
 import contextlib
 from datetime import UTC, datetime
 
-from hypothesis import given
+import dns.exception
+import dns.name
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from danelaw.dns import message as wire
-from danelaw.dns.message import Malformed, Message, name_of, parse
+from danelaw.dns.message import Malformed, Message, Reader, name_of, parse
 from danelaw.dns.reading import Alias, Answered, Bad, Referred, read
 from danelaw.dns.tsig import BadTsig, ClocksApart, KeyRejected, TsigKey, sign, verify
 from danelaw.model import TlsaRecord
@@ -70,3 +73,30 @@ def test_names_are_read_or_refused(text: str) -> None:
     with contextlib.suppress(Malformed):
         name = name_of(text)
         assert name_of(wire.text_of(name)) == name
+
+
+PIECES = (
+    st.binary(min_size=1, max_size=5).map(lambda label: bytes([len(label)]) + label)
+    | st.integers(0, 40).map(lambda to: bytes([0xC0, to]))
+    | st.just(b"\0")
+    | st.just(b"\x3f" + b"l" * 63)
+    | st.binary(max_size=2)
+)
+
+
+@given(st.lists(PIECES, max_size=12).map(b"".join), st.integers(0, 40))
+@example(b"\1a\xc0\0", 0)  # runs into itself
+@example((b"\x3f" + b"l" * 63) * 3 + b"\x3d" + b"l" * 61 + b"\0", 0)  # 255 octets
+@example((b"\x3f" + b"l" * 63) * 3 + b"\x3e" + b"l" * 62 + b"\0", 0)  # 256
+@example(b"\1a\0\1b\xc0\0", 3)
+@example(b"\1a\0\1b\xc0", 3)
+@example(b"\1a\0\x40", 3)
+def test_names_are_those_that_another_reader_reads(octets: bytes, at: int) -> None:
+    try:
+        name, used = dns.name.from_wire(octets, at)
+    except (dns.exception.DNSException, ValueError):
+        with pytest.raises(Malformed):
+            Reader(octets).name_at(at)
+    else:
+        ours, ours_used = Reader(octets).name_at(at)
+        assert (ours.labels, ours_used) == (name.labels, used)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from danelaw.dns import blindness
 from danelaw.dns import message as wire
+from danelaw.dns.delegations import merged
 from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
 from danelaw.dns.message import Malformed, Message, Name, text_of
-from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, end_of_chain, read
+from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, end_of_chain, read, zone_signing
+from danelaw.dns.remembered import Remembered
 from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.wildcard import from_wildcard_alone, synthesized
-from danelaw.dns.zones import MAX_SERVERS, Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone, merged
+from danelaw.dns.zones import MAX_SERVERS, Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone
 from danelaw.errors import InputError
 from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Unanswered, Validated
 
@@ -127,8 +129,9 @@ class AuthoritativeView:
             return await work(await self._begun(ending, lookups))
 
     async def _begun(self, ending: AsyncExitStack, lookups: "Lookups | None") -> "_Look":
+        validating: Context | Remembered
         if lookups is not None:
-            validating, discovery = lookups.context, lookups.discovery(self._resolve_limit)
+            validating, discovery = lookups.resolver, lookups.discovery(self._resolve_limit)
         else:
             validating = await ending.enter_async_context(self._fresh(validate=True))
             discovery = await self._discovery(ending)
@@ -151,8 +154,11 @@ class AuthoritativeView:
 class _Look:
     """One look: everything read once, nothing remembered after it."""
 
-    def __init__(self, validating: Context, finder: Finder, asker: Asker, clock: Clock, limit: float) -> None:
+    def __init__(
+        self, validating: Context | Remembered, finder: Finder, asker: Asker, clock: Clock, limit: float
+    ) -> None:
         self._validating = validating
+        self._remembered = validating if isinstance(validating, Remembered) else None
         self._finder = finder
         self._asker = asker
         self._clock = clock
@@ -209,12 +215,13 @@ class _Look:
         extra = self._dropped(owner, known)
         found: _Found = {}
         waiting = [name]
+        validated = self._remembered.known(name, wire.TLSA) if self._remembered else None
         try:
             while waiting:
                 current = waiting.pop(0)
                 if len(found) == _LONGEST_CHAIN:
                     return _nothing(owner, f"{owner} starts a chain of more than {_LONGEST_CHAIN} CNAMEs")
-                found[current] = await self._ask_zone(current)
+                found[current] = await self._ask_zone(current, zone_signing(validated, current))
                 targets = {verdict.target for verdict in found[current][1].values() if isinstance(verdict, Alias)}
                 waiting += sorted(targets - set(found) - set(waiting))
         except NoZone as error:
@@ -243,9 +250,9 @@ class _Look:
             problem=problem,
         )
 
-    async def _ask_zone(self, name: Name) -> tuple[Zone, dict[str, Verdict]]:
+    async def _ask_zone(self, name: Name, proven: Name | None = None) -> tuple[Zone, dict[str, Verdict]]:
         """Ask every server of the zone that a name is in, going down where they refer to a zone below."""
-        zone = await self._finder.zone_of(name)
+        zone = await self._finder.zone_of(name, proven)
         while True:
             answers = await self._asker.ask_all(zone.servers, name, wire.TLSA)
             verdicts: dict[str, Verdict] = {
@@ -304,7 +311,8 @@ class _Look:
         host = owner.parent().parent()
         if host == zone.name or not host.is_subdomain(zone.name):
             return False
-        answered = {reading.server for reading in readings}
+        # Where records of its own are below it, a name exists, and no wildcard answers (RFC 4592 section 2.2.2).
+        answered = {reading.server for reading in readings if reading.wildcard or not reading.rdatas}
         servers = [server for server in zone.servers if str(server) in answered]
         now = self._clock.now()
         found = await asyncio.gather(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from danelaw.dns import message as wire
 from danelaw.dns.exchange import Address, NoAnswer, ask, has_route
 from danelaw.dns.message import Name, name_of
+from danelaw.dns.remembered import Resolver
 from danelaw.dns.unbound import Context, Resolution
 
 _ROOT = name_of(".")
@@ -20,18 +21,18 @@ _ASKED = 3
 """How many root servers' addresses are asked before this machine is called blind."""
 
 
-async def resolve(context: Context, name: Name, rrtype: int) -> Resolution:
-    """Resolve with validation in a fresh context; where all is bogus since the root's own keys are, say that."""
-    found = await context.resolve(name, rrtype)
+async def resolve(resolver: Resolver, name: Name, rrtype: int) -> Resolution:
+    """Resolve with validation; where all is bogus since the root's own keys are, say that."""
+    found = await resolver.resolve(name, rrtype)
     if found.security != "bogus":
         return found
-    why = await root_trouble(context)
+    why = await root_trouble(resolver)
     return Resolution(found.rcode, "indeterminate", why, found.message) if why else found
 
 
-async def root_trouble(context: Context) -> str:
+async def root_trouble(resolver: Resolver) -> str:
     """Return why the root's keys cannot be validated from here, "" where they can."""
-    root = await context.resolve(_ROOT, wire.DNSKEY)
+    root = await resolver.resolve(_ROOT, wire.DNSKEY)
     if root.security == "secure":
         return ""
     return f"the root zone's keys do not validate from here (network, or trust anchor): {root.why or root.security}"

@@ -161,7 +161,8 @@ def warnings(answer: Message) -> tuple[str, ...]:
         if rr.rrtype == wire.RRSIG and len(rr.rdata) >= 19:
             algorithm = _OUTDATED.get(rr.rdata[2])
             if algorithm is not None:
-                signed = f"{_signer(rr)} is signed with {algorithm} (algorithm {rr.rdata[2]})"
+                zone = host(wire.signer(rr) or rr.name) or "."
+                signed = f"{zone} is signed with {algorithm} (algorithm {rr.rdata[2]})"
                 found.add(f"{signed}, which resolvers cease to validate")
         elif rr.rrtype == wire.NSEC3 and len(rr.rdata) >= 5:
             (iterations,) = struct.unpack("!H", rr.rdata[2:4])
@@ -175,12 +176,3 @@ def warnings(answer: Message) -> tuple[str, ...]:
                 # RFC 9276 section 3.1: they must be 0
                 found.add(f"{zone} has {iterations} NSEC3 iterations; only 0 is taken by every resolver")
     return tuple(sorted(found))
-
-
-def _signer(rr: Record) -> str:
-    """Return the zone that an RRSIG names as its signer, never compressed (RFC 4034 section 3.1.7)."""
-    try:
-        name, _ = dns.name.from_wire(rr.rdata, 18)
-    except dns.exception.DNSException:
-        name = rr.name
-    return host(name) or "."

@@ -11,12 +11,12 @@ import re
 import secrets
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from danelaw.dns import message as wire
-from danelaw.dns.message import Malformed, Message, Name
+from danelaw.dns.message import Malformed, Message, Name, Question
 from danelaw.errors import InputError
 
 
@@ -95,12 +95,12 @@ async def ask(
     edns, problem, ours = True, "", False
     for _ in range(tries):
         ident = secrets.randbelow(65536)
-        query = wire.query(ident, name, rrtype, flags=flags, edns=edns)
+        asked = _Asked(ident, Question(name, rrtype), wire.query(ident, name, rrtype, flags=flags, edns=edns))
         try:
             async with asyncio.timeout(limit):
-                answer = await _by_udp(server, query)
+                answer = await _by_udp(server, asked)
                 if answer.tc:
-                    answer = await _by_tcp(server, query)
+                    answer = await _by_tcp(server, asked)
         except TimeoutError:
             problem = f"no answer in {tries} tries of {limit:g} s" if tries > 1 else f"no answer within {limit:g} s"
         except _Flood as error:
@@ -146,20 +146,20 @@ async def tcp_exchange(server: Address, query: bytes, limit: float) -> bytes:
                 await writer.wait_closed()
 
 
-async def _by_udp(server: Address, query: bytes) -> Message:
-    async with _udp_socket(server) as sock:
+async def _by_udp(server: Address, asked: "_Asked") -> Message:
+    with _udp_socket(server) as sock:
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(sock, query)
+        await loop.sock_sendall(sock, asked.octets)
         for _ in range(_STRAYS):
             octets = await loop.sock_recv(sock, 65535)
             with contextlib.suppress(Malformed):
-                if octets[:2] == query[:2] and _answers(answer := wire.parse(octets), query):
+                if octets[:2] == asked.octets[:2] and _answers(answer := wire.parse(octets), asked):
                     return answer
         raise _Flood
 
 
-@contextlib.asynccontextmanager
-async def _udp_socket(server: Address) -> AsyncIterator[socket.socket]:
+@contextlib.contextmanager
+def _udp_socket(server: Address) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if server.is_ipv6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.settimeout(0)
@@ -168,11 +168,11 @@ async def _udp_socket(server: Address) -> AsyncIterator[socket.socket]:
         yield sock
 
 
-async def _by_tcp(server: Address, query: bytes) -> Message:
+async def _by_tcp(server: Address, asked: "_Asked") -> Message:
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
-        answer = wire.parse(await _stream(reader, writer, query))
-        if not _answers(answer, query):
+        answer = wire.parse(await _stream(reader, writer, asked.octets))
+        if not _answers(answer, asked):
             raise Malformed("the answer is to another question")
         return answer
     finally:
@@ -191,9 +191,16 @@ async def _stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, qu
     raise _Flood
 
 
-def _answers(answer: Message, query: bytes) -> bool:
-    asked = wire.parse(query)
+class _Asked(NamedTuple):
+    """A query: its identifier, its question, and all of its octets."""
+
+    id: int
+    question: Question
+    octets: bytes
+
+
+def _answers(answer: Message, asked: _Asked) -> bool:
     # a server that cannot read the question may leave it out of its error (RFC 1035 section 4.1.1: FORMERR)
     same = answer.question == asked.question or (answer.question is None and answer.rcode == "FORMERR")
-    opcode = (answer.flags ^ asked.flags) & wire.OPCODE_MASK == 0
+    opcode = answer.flags & wire.OPCODE_MASK == 0  # QUERY, as all of ours
     return answer.is_response and opcode and answer.id == asked.id and same

@@ -16,9 +16,9 @@ from danelaw.dns import contents
 from danelaw.dns import message as wire
 from danelaw.dns.blindness import Blindness
 from danelaw.dns.contents import RRTYPES, Contents
-from danelaw.dns.diagnosis import explain
 from danelaw.dns.exchange import has_route
 from danelaw.dns.message import Malformed, Name
+from danelaw.dns.remembered import Remembered
 from danelaw.dns.silence import Said, resolver_says, servers_say
 from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.zones import Asker, Discovery, Finder, Forwarded, Iterated
@@ -80,6 +80,7 @@ class Lookups:
             self._context = await opened.enter_async_context(self._lasting(validate=True))
             if self._forwarder is None:
                 self._plain = await opened.enter_async_context(self._lasting(validate=False))
+            self._resolver = Remembered(self._context)
             self._blindness = Blindness(
                 self._context, self._forwarder, limit=max(self._timeout / 4, 1.0), may_reach=self._may_reach
             )
@@ -102,9 +103,9 @@ class Lookups:
         await self._ending.aclose()
 
     @property
-    def context(self) -> Context:
+    def resolver(self) -> Remembered:
         """The validating resolver itself."""
-        return self._context
+        return self._resolver
 
     def discovery(self, limit: float) -> Discovery:
         """Return what finds data without validating it, each within ``limit`` seconds."""
@@ -137,7 +138,7 @@ class Lookups:
 
     async def _find(self, lookup: Lookup, name: Name) -> LookedUp:
         end = asyncio.get_running_loop().time() + self._timeout
-        resolving = asyncio.create_task(self._context.resolve(name, RRTYPES[lookup.rrtype]))
+        resolving = asyncio.create_task(self._resolver.resolve(name, RRTYPES[lookup.rrtype]))
         tasks: list[asyncio.Task[object]] = [resolving]
         try:
             await asyncio.wait({resolving}, timeout=self._timeout * _PATIENCE)
@@ -197,6 +198,8 @@ class Lookups:
             return LookedUp(lookup, "indeterminate", found.rcode, canonical=lookup.name, why=trouble.blind, ours=True)
         why, left = trouble.said.why or found.why, end - asyncio.get_running_loop().time()
         if left > 0 and (found.security == "bogus" or not trouble.said.why):
+            from danelaw.dns.diagnosis import explain  # noqa: PLC0415 (start-up: most look-ups do not fail)
+
             now, may_reach = self._clock.now(), self._may_reach
             why = await explain(self._spec, lookup, now, found.why, limit=left, may_reach=may_reach)
         rcode, canonical = found.rcode, self._canonical(lookup, found)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 
 import dns.exception
@@ -44,6 +45,12 @@ _NAME_AT = {NS: 0, CNAME: 0, SOA: 0, DNAME: 0, MX: 2, SRV: 6}
 
 _MAX_RECORDS = 1024
 """Records of one message; 64 KiB hold five times as many, whose names could cost half a second to read."""
+
+_NAMES_KEPT = 4096
+"""Names that are made once and used again (a megabyte at most): an answer repeats those of the answer before it."""
+
+_LONGEST_NAME, _LONGEST_LABEL, _POINTER = 255, 63, 0xC0
+"""Octets of a name and of a label, and how a pointer begins (RFC 1035 sections 2.3.4, 4.1.4)."""
 
 _UDP_PAYLOAD = 1232  # fits every path without fragments; what is longer comes by TCP
 
@@ -140,6 +147,7 @@ def label_count(name: Name) -> int:
     return labels - 1 if labels and name.labels[0] == b"*" else labels
 
 
+@lru_cache(_NAMES_KEPT)
 def name_of(text: str) -> Name:
     """Return an absolute name, lower case. Raises `Malformed` where the text is no DNS name."""
     try:
@@ -150,7 +158,12 @@ def name_of(text: str) -> Name:
 
 def text_of(name: Name) -> str:
     """Return a name in lower case with its final dot."""
-    return name.canonicalize().to_text()
+    return _text(name.labels)
+
+
+@lru_cache(_NAMES_KEPT)
+def _text(labels: tuple[bytes, ...]) -> str:
+    return Name(labels).canonicalize().to_text()
 
 
 def rcode_name(code: int) -> str:
@@ -217,6 +230,20 @@ def signatures(records: Iterable[Record], name: Name, covers: Iterable[int], now
     return tuple(found)
 
 
+def covers(rrsig: Record, rrtype: int) -> bool:
+    """Return whether an RRSIG is one over records of a type."""
+    return rrsig.rdata[:2] == struct.pack("!H", rrtype)
+
+
+def signer(rrsig: Record) -> Name | None:
+    """Return the zone that an RRSIG names as its signer, never compressed (RFC 4034 section 3.1.7); None: none."""
+    try:
+        labels, _ = _labels(rrsig.rdata, 18)
+    except (IndexError, Malformed):
+        return None
+    return _name(labels)
+
+
 def addresses(records: Iterable[Record], *names: Name) -> tuple[str, ...]:
     """Return the addresses in A and AAAA records, of the given names only where there are any, in order."""
     usable = (r for r in records if (r.rrtype, len(r.rdata)) in {(A, 4), (AAAA, 16)})
@@ -250,16 +277,17 @@ class Reader:
 
     def name_at(self, start: int) -> tuple[Name, int]:
         """Return the name that starts at an octet, and how many octets it takes there."""
+        wire = self.wire
         # most names of an answer point to one that was read before
-        if len(self.wire) > start + 1 and self.wire[start] >= 0xC0:
-            known = self._known.get((self.wire[start] & 0x3F) << 8 | self.wire[start + 1])
+        if len(wire) > start + 1 and wire[start] >= _POINTER:
+            known = self._known.get((wire[start] & 0x3F) << 8 | wire[start + 1])
             if known is not None:
                 return known, 2
         try:
-            name, used = dns.name.from_wire(self.wire, start)
-        except (dns.exception.DNSException, ValueError) as error:
-            raise Malformed(f"not a DNS message: {error or type(error).__name__}") from None
-        self._known[start] = name
+            labels, used = _labels(wire, start)
+        except IndexError:
+            raise Malformed("not a DNS message: it ends within a name") from None
+        name = self._known[start] = _name(labels)
         return name, used
 
     def octets(self, count: int) -> bytes:
@@ -273,6 +301,39 @@ class Reader:
     def numbers(self, layout: str) -> tuple[int, ...]:
         """Read numbers, laid out as `struct` says."""
         return struct.unpack(layout, self.octets(struct.calcsize(layout)))
+
+
+@lru_cache(_NAMES_KEPT)
+def _name(labels: tuple[bytes, ...]) -> Name:
+    return Name(labels)
+
+
+def _labels(wire: bytes, start: int) -> tuple[tuple[bytes, ...], int]:
+    """Return the labels of the name at an octet, and how many octets it takes there (RFC 1035 section 4.1.4).
+
+    A pointer leads to octets before all that were read of the name so far: so no name is read for ever. Raises
+    `IndexError` where the octets end too early, `Malformed` for what is no name.
+    """
+    labels: list[bytes] = []
+    at, begin, end, used, total = start, start, len(wire), 0, 1
+    while (count := wire[at]) != 0:
+        if count <= _LONGEST_LABEL:
+            after = at + 1 + count
+            total += 1 + count
+            if after >= end or total > _LONGEST_NAME:
+                raise Malformed("not a DNS message: a name is too long, or runs into itself")
+            labels.append(wire[at + 1 : after])
+            at = after
+        elif count >= _POINTER:
+            target = (count & 0x3F) << 8 | wire[at + 1]
+            used = used or at + 2 - start
+            if target >= begin:
+                raise Malformed("not a DNS message: a name points forwards")
+            at, begin, end = target, target, begin
+        else:
+            raise Malformed("not a DNS message: a label of an unknown kind")
+    labels.append(b"")
+    return tuple(labels), used or at + 1 - start
 
 
 def _parse(wire: bytes) -> Message:
@@ -295,10 +356,13 @@ def _parse(wire: bytes) -> Message:
     return Message(ident, flags, rcode_name(code), question, answer, authority, additional, wire)
 
 
+_FIXED = struct.Struct("!HHIH")
+
+
 def _record(reader: Reader) -> Record:
     offset = reader.at
     name = reader.name()
-    rrtype, rrclass, ttl, length = reader.numbers("!HHIH")
+    rrtype, rrclass, ttl, length = _FIXED.unpack(reader.octets(10))
     start = reader.at
     rdata = reader.octets(length)
     target = _name_in(reader, start, length, rrtype) if rrtype in _NAME_AT else None

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Literal
 
 from danelaw.dns import message as wire
+from danelaw.dns.delegations import Delegation, delegation_in, referral_in
 from danelaw.dns.message import Message, Name, Record
-from danelaw.dns.zones import Delegation, delegation_in, referral_in
+from danelaw.dns.unbound import Resolution
 from danelaw.model import TlsaRecord
 
 
@@ -99,6 +100,25 @@ def _alias(answer: Message, aliases: tuple[Record, ...], name: Name, now: dateti
     for rr in (*aliases, *leading):
         ttls += [s.original_ttl for s in wire.signatures(answer.answer, rr.name, (rr.rrtype,), now)]
     return Alias(targets.pop(), max(ttls))
+
+
+def zone_signing(found: Resolution | None, name: Name) -> Name | None:
+    """Return the zone that holds what validation found at a name; None where nothing there proves which it is.
+
+    It is the one that signed the RRset (RFC 4035 section 5.3.1), or whose SOA came with the proof that there is none
+    (RFC 2308 section 3).
+    """
+    if found is None or found.security != "secure" or found.message is None:
+        return None
+    answer = found.message
+    if answer.answer:
+        signers = {wire.signer(rr) for rr in answer.answer if rr.rrtype == wire.RRSIG and rr.name == name}
+    elif answer.question is not None and answer.question.name == name:
+        signers = {wire.signer(rr) for rr in answer.authority if rr.rrtype == wire.RRSIG and wire.covers(rr, wire.SOA)}
+    else:
+        return None
+    zone = signers.pop() if len(signers) == 1 else None
+    return zone if zone is not None and name.is_subdomain(zone) else None
 
 
 def end_of_chain(name: Name, verdicts: Mapping[Name, Collection[Verdict]]) -> Name | None:

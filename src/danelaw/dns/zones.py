@@ -14,6 +14,7 @@ from typing import Protocol
 import dns.name
 
 from danelaw.dns import message as wire
+from danelaw.dns.delegations import Delegation, delegation_in, merged, referral_in, zone_in
 from danelaw.dns.exchange import Address, NoAnswer, ask, has_route
 from danelaw.dns.message import Message, Name, text_of
 from danelaw.dns.unbound import Context
@@ -24,6 +25,9 @@ _PARENT_SERVERS = 6
 MAX_SERVERS = 64
 """How many addresses a zone may have before the rest is left out: hostile NS sets are bounded."""
 
+
+_PATIENCE = 0.2
+"""Seconds for which a zone is looked for by one look-up, before the names above are looked up beside it."""
 
 _FORBIDDEN = "may not be asked: its address is not public"
 
@@ -44,14 +48,6 @@ class Zone:
     servers: Mapping[Address, int]
     unresolved: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """NS names of a zone with their TTL, and the addresses (glue) that came with them."""
-
-    ns: Mapping[Name, int]
-    glue: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Discovery(Protocol):
@@ -176,15 +172,17 @@ class Finder:
         self._zones: dict[Name, asyncio.Task[Zone]] = {}
         self._dead: dict[Name, NoAnswer] = {}
 
-    async def zone_of(self, name: Name) -> Zone:
+    async def zone_of(self, name: Name, proven: Name | None = None) -> Zone:
         """Return the zone that a name is in, as far as the resolver can see. Raises `NoZone`.
+
+        Its name is not looked for where it is ``proven``.
 
         Where the servers of a zone cut further down are all dead, this is the zone above, which refers to it: `below`.
         """
         for zone in _upwards(name):
             if zone in self.mapped:
                 return await self._remember(zone, partial(self._from_map, zone))
-        zone = await self._cut(name)
+        zone = proven or await self._cut(name)
         return await self._remember(zone, partial(self._servers, zone, None))
 
     def routed(self, server: Address) -> bool:
@@ -241,10 +239,18 @@ class Finder:
     async def _cut(self, name: Name) -> Name:
         """Find the closest zone at or above a name by SOA (RFC 2308 section 3: negative answers carry it)."""
         candidates = _upwards(name)
-        # all at once: below a zone whose servers are dead, each look-up takes its whole time
-        found = await asyncio.gather(
-            *(self._discovery.lookup(candidate, wire.SOA) for candidate in candidates), return_exceptions=True
-        )
+        first = asyncio.ensure_future(self._discovery.lookup(name, wire.SOA))
+        lookups = [first]
+        try:
+            await asyncio.wait(lookups, timeout=_PATIENCE)  # whatever it says mostly tells
+            if first.done() and not first.exception() and (zone := zone_in(first.result(), name)):
+                return zone
+            # all at once: below a zone whose servers are dead, each look-up takes its whole time
+            lookups += [asyncio.ensure_future(self._discovery.lookup(above, wire.SOA)) for above in candidates[1:]]
+            found = await asyncio.gather(*lookups, return_exceptions=True)
+        finally:
+            for lookup in lookups:
+                lookup.cancel()
         problems = []
         for candidate, answer in zip(candidates, found, strict=True):
             if isinstance(answer, NoAnswer):
@@ -252,12 +258,8 @@ class Finder:
                 self._dead[candidate] = answer
             elif isinstance(answer, BaseException):
                 raise answer
-            elif answer.answers(candidate, wire.SOA):
-                return candidate
-            elif not answer.answers(candidate, wire.CNAME):  # the SOA beside a CNAME is that of its target
-                for rr in answer.authority:
-                    if rr.rrtype == wire.SOA and candidate.is_subdomain(rr.name):
-                        return rr.name
+            elif (zone := zone_in(answer, candidate)) is not None:
+                return zone
         raise NoZone(f"no zone is found for {text_of(name)}: {problems[-1] if problems else 'no SOA record anywhere'}")
 
     async def _servers(self, zone: Name, referral: Delegation | None) -> Zone:
@@ -353,39 +355,6 @@ class _Addresses:
     servers: dict[Address, int]
     unresolved: dict[str, str]
     without: list[str]
-
-
-def merged(delegations: Iterable[Delegation]) -> Delegation:
-    """Put delegations of one zone together: the largest TTLs, all the glue."""
-    ns: dict[Name, int] = {}
-    glue: dict[Name, tuple[str, ...]] = {}
-    for delegation in delegations:
-        for name, ttl in delegation.ns.items():
-            ns[name] = max(ttl, ns.get(name, 0))
-            glue[name] = (*glue.get(name, ()), *delegation.glue.get(name, ()))
-    return Delegation(ns, glue)
-
-
-def delegation_in(answer: Message, zone: Name) -> Delegation:
-    """Return the NS records of a zone in an answer, or in a referral's authority section, with their glue."""
-    ns: dict[Name, int] = {}
-    for rr in (*answer.answer, *answer.authority):
-        if rr.rrtype == wire.NS and rr.name == zone and rr.target is not None:
-            ns[rr.target] = max(rr.ttl, ns.get(rr.target, 0))
-    glue = {name: wire.addresses(answer.additional, name) for name in ns if name.is_subdomain(zone)}
-    return Delegation(ns, glue)
-
-
-def referral_in(answer: Message, zone: Name, name: Name) -> Name | None:
-    """Return the zone below ``zone`` that an answer refers to for ``name``; None where it is no referral."""
-    if answer.rcode != "NOERROR" or answer.answer:
-        return None
-    cuts = {
-        rr.name
-        for rr in answer.authority
-        if rr.rrtype == wire.NS and rr.name != zone and rr.name.is_subdomain(zone) and name.is_subdomain(rr.name)
-    }
-    return max(cuts, key=lambda cut: len(cut.labels), default=None)
 
 
 def _upwards(name: Name) -> list[Name]:

@@ -4,8 +4,9 @@ import pytest
 
 from danelaw.dns import message as wire
 from danelaw.dns.message import name_of, parse
-from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, read
-from danelaw.model import TlsaRecord
+from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, read, zone_signing
+from danelaw.dns.unbound import Resolution
+from danelaw.model import Security, TlsaRecord
 from fakes.dns_answers import message, rr, rrsig
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -111,3 +112,46 @@ def test_referral_below() -> None:
 @pytest.mark.parametrize("cut", ["example.org.", "org.", ".", "other.example.org.", "_26._tcp.mail.example.org."])
 def test_referral_elsewhere_is_lame(cut: str) -> None:
     assert isinstance(verdict(authority=(ns(cut, "ns.example.net."),), flags=0x8000), Bad)
+
+
+SIGNED = (GOOD, rrsig(OWNER, wire.TLSA, labels=5))
+SOA = rr(ZONE, wire.SOA, wire.name_wire(name_of("ns1.example.org")) * 2 + bytes(20))
+DENIED = (SOA, rrsig(ZONE, wire.SOA, labels=2), rrsig(OWNER, 47, labels=5))
+
+
+def proven(
+    *answer: bytes, authority: tuple[bytes, ...] = (), name: str = OWNER, security: Security = "secure"
+) -> str | None:
+    parsed = parse(message(OWNER, wire.TLSA, answer, authority))
+    zone = zone_signing(Resolution("NOERROR", security, message=parsed), name_of(name))
+    return None if zone is None else wire.text_of(zone)
+
+
+def test_the_signer_of_a_validated_rrset_is_its_zone() -> None:
+    assert proven(*SIGNED) == ZONE
+    assert proven(alias("mail.example.net"), rrsig(OWNER, wire.CNAME, labels=5)) == ZONE
+    for security in ("insecure", "bogus", "indeterminate"):
+        assert proven(*SIGNED, security=security) is None
+
+
+def test_a_validated_denial_carries_its_zone() -> None:
+    assert proven(authority=DENIED) == ZONE
+    assert proven(authority=(SOA,)) is None
+    assert proven(authority=DENIED, security="insecure") is None
+
+
+def test_what_proves_nothing_of_the_zone() -> None:
+    assert zone_signing(None, name_of(OWNER)) is None
+    assert zone_signing(Resolution("NOERROR", "secure"), name_of(OWNER)) is None
+    # a DNAME is signed in place of the CNAME that it gave
+    assert proven(alias("mail.example.net"), authority=DENIED) is None
+    # what is said of one name is not said of another
+    assert proven(*SIGNED, name="_25._tcp.mx.example.org.") is None
+    assert proven(authority=DENIED, name="_25._tcp.mx.example.org.") is None
+    # nobody signs for what is above
+    elsewhere = "_25._tcp.mail.example.net."
+    assert proven(rr(elsewhere, wire.TLSA, b"\3\1\1"), rrsig(elsewhere, wire.TLSA, labels=5), name=elsewhere) is None
+    cut = rrsig(OWNER, wire.TLSA, labels=5)[:-20]
+    length = len(rr(OWNER, wire.RRSIG)) - 2
+    cut = cut[:length] + (len(cut) - length - 2).to_bytes(2, "big") + cut[length + 2 :]
+    assert proven(GOOD, cut) is None
