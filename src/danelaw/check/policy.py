@@ -11,14 +11,16 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from email.message import Message
-from http.client import HTTPException, parse_headers
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from danelaw import __version__
 from danelaw.errors import InputError
 from danelaw.model import LookedUp, Lookup, PolicyFetch, PolicyFound
 from danelaw.names import MAX_NAME, format_host_port, mapped
+
+if TYPE_CHECKING:  # start-up: they are imported where they are used
+    from email.message import Message
 
 LARGEST_POLICY = 64 * 1024
 """Octets (RFC 8461 section 3.3)."""
@@ -120,7 +122,7 @@ class PolicyFetcher:
             raise _Failed(f"{host} at {where} broke the connection") from None
         except EOFError:  # asyncio.IncompleteReadError is one
             raise _Failed(f"{host} at {where} cut its answer short") from None
-        except (ValueError, asyncio.LimitOverrunError, HTTPException):
+        except (ValueError, asyncio.LimitOverrunError):
             raise _Failed(f"the answer of {host} at {where} is not HTTP") from None
         finally:
             writer.transport.abort()  # no good-bye to somebody who may not listen
@@ -165,18 +167,23 @@ async def _answer(reader: asyncio.StreamReader, host: str) -> str:
         raise _Failed(f"{host} sends a policy that is not text (UTF-8)") from None
 
 
-async def _head(reader: asyncio.StreamReader) -> tuple[int, Message]:
-    """Read a status line and headers. Raises ValueError, HTTPException or EOFError for anything else."""
+async def _head(reader: asyncio.StreamReader) -> tuple[int, "Message"]:
+    """Read a status line and headers. Raises ValueError or EOFError for anything else."""
+    from http.client import HTTPException, parse_headers  # noqa: PLC0415 (start-up: most checks fetch no policy)
+
     head = await reader.readuntil(b"\r\n\r\n")
     line, _, rest = head.partition(b"\r\n")
     version, _, status = line.partition(b" ")
     code = status[:3]
     if not version.startswith(b"HTTP/1.") or not (code.isdigit() and len(code) == 3) or status[3:4] not in {b"", b" "}:
         raise ValueError(line[:80])
-    return int(code), parse_headers(BytesIO(rest))
+    try:
+        return int(code), parse_headers(BytesIO(rest))
+    except HTTPException as error:
+        raise ValueError(str(error)[:80]) from None
 
 
-async def _body(reader: asyncio.StreamReader, headers: Message) -> bytes:
+async def _body(reader: asyncio.StreamReader, headers: "Message") -> bytes:
     """Read a body in any of its three framings (RFC 9112 section 6.3), `LARGEST_POLICY` at most."""
     if "chunked" in str(headers.get("transfer-encoding", "")).lower():
         return await _chunks(reader)

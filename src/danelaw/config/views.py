@@ -14,12 +14,16 @@ from danelaw.model import ResolverSpec, ServeSpec
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """``[resolver]``, ``[connect]``, ``[authoritative]`` and ``[serve]``, the first three as `Config` has them."""
+    """``[resolver]``, ``[connect]``, ``[authoritative]`` and ``[serve]``, the first three as `Config` has them.
+
+    ``certificates`` says whether there is any ``[certificate.NAME]``.
+    """
 
     resolver: ResolverSpec
     connect: Mapping[str, str]
     authoritative: Mapping[str, tuple[str, ...]]
     serve: ServeSpec
+    certificates: bool = False
 
 
 def load_views(path: str) -> Views:
@@ -30,6 +34,7 @@ def load_views(path: str) -> Views:
     """
     report = Report()
     found: dict[str, Table] = {}
+    certificates = False
     for each in _paths(report, path):
         top = Table(report, Spot(each, ""), _contents(report, each))
         for section in WHOLE:
@@ -39,7 +44,8 @@ def load_views(path: str) -> Views:
             elif table is not None:
                 found[section] = table
         for key in (*NAMED, *TOP_KEYS):
-            top.raw(key)  # known, and nothing to these views
+            value = top.raw(key)  # known, and nothing to these views
+            certificates = certificates or (key == "certificate" and bool(value))
         top.finish()
     folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - as `danelaw.config.load` has it
     views = Views(
@@ -47,6 +53,7 @@ def load_views(path: str) -> Views:
         read_connect(found["connect"]) if "connect" in found else {},
         read_authoritative(found["authoritative"]) if "authoritative" in found else {},
         read_serve(found["serve"]) if "serve" in found else ServeSpec(),
+        certificates,
     )
     if report.problems:
         raise ConfigError(report.problems)

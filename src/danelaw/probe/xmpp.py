@@ -7,7 +7,6 @@ stand, text is dropped, and nothing is kept but the names of the elements that a
 import re
 from collections.abc import Generator
 from typing import Literal, NamedTuple
-from xml.sax.saxutils import quoteattr
 
 from danelaw.probe.dialogue import MAX_PIECE, Dialogue, DialogueFailed, Need, printable, quote
 
@@ -119,6 +118,8 @@ class XmppDialogue(Dialogue[Tag]):
 
 
 def _stream(content: ContentNamespace, to: str) -> Generator[Need, Tag, None]:
+    from xml.sax.saxutils import quoteattr  # noqa: PLC0415 (start-up: it imports all of urllib)
+
     # RFC 6120 section 4.2: the initiating entity speaks first.
     header = (
         f"<?xml version='1.0'?><stream:stream to={quoteattr(to)} version='1.0' xmlns='{content}'"

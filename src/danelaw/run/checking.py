@@ -40,7 +40,7 @@ def checking(config: str | None, *, timeout: float, jobs: int = 0) -> Checking:
         timeout=timeout,
         at_once=at_once,
     )
-    return Checking(clock, made, _ttls(config))
+    return Checking(clock, made, _ttls(config) if views.certificates else {})
 
 
 def _ttls(config: str) -> Mapping[str, int]:

@@ -41,6 +41,7 @@ def test_these_tables_are_read_from_all_files_and_faults_of_others_are_nobody_s_
     assert views.connect == {"mail.example.org:25": "127.0.0.25:2525"}
     assert views.authoritative == {"example.org": ("127.0.53.1:53",)}
     assert views.serve == ServeSpec(allow=("127.0.0.0/8", "::1/128"))
+    assert views.certificates
 
 
 def test_without_these_tables_the_defaults_hold(tmp_path: Path) -> None:
@@ -49,6 +50,8 @@ def test_without_these_tables_the_defaults_hold(tmp_path: Path) -> None:
     views = load_views(str(path))
     assert (views.resolver, views.connect, views.authoritative) == (ResolverSpec(), {}, {})
     assert views.serve == ServeSpec()
+    path.write_text("[acme.x]\n")
+    assert not load_views(str(path)).certificates
 
 
 @pytest.mark.parametrize(
