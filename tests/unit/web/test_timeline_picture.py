@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from danelaw.model import Facts, TlsaRecord
+from danelaw.model import Facts, Intent, TlsaRecord
 from danelaw.run.notes import Note
 from danelaw.run.plan import planned
 from danelaw.web.timeline.build import timeline_of
@@ -16,7 +16,7 @@ from danelaw.web.timeline.picture import narrow, picture
 from danelaw.web.timeline.spans import Timeline
 from danelaw.web.timeline.views import MOST_PICTURES, views
 from fakes import rollovers
-from fakes.facts import DAY, HOUR, NAME, START, desired
+from fakes.facts import DAY, HOUR, NAME, SECOND, START, desired
 from fakes.run_world import MailWorld, certificate
 from fakes.web_pages import HOSTILE
 
@@ -192,6 +192,16 @@ def test_holds_come_first_and_what_strangers_wrote_is_text() -> None:
     calm = page_of(rollovers.told(rollovers.asked()))
     assert "What needs a person" not in calm
     assert "There is something to do now." in calm
+
+
+def test_a_refusal_is_said_above_the_picture() -> None:
+    story = rollovers.steady()
+    urgent = Intent(NAME, "rollover", "danelaw rollover", story.now, options=("emergency", "accept-outage"))
+    html = page_of(rollovers.told(story.note(urgent).look().later(SECOND)))
+    text = " ".join(re.sub(r"<[^>]+>", "", html[: html.index("<figure>")]).split())
+    assert "Whoever holds the answer a refuses what is presented, from 2026-06-02 12:00 UTC until 2026-06-02" in text
+    assert "14:00 UTC, as planned." in text
+    assert "refuses what is presented, from" not in page_of(rollovers.told(rollovers.asked()))
 
 
 def test_the_steps_say_when_at_the_earliest_what_why_and_what_senders_hold_then() -> None:

@@ -69,7 +69,9 @@ def test_a_rollover_from_the_first_key_to_the_third() -> None:
     done = shown(world)
     assert [span.end < done.now for span in spans(done, "Records") if span.role == "retired" and span.end] == [True] * 2
     facts = world.store.snapshot()
-    html = managed_page(managed(world.desired, facts, (), world.clock.now()), served=False)
+    found = managed(world.desired, facts, (), world.clock.now())
+    assert found.views[0].refused == ()  # what was presented was never refused, by any answer that caches held
+    html = managed_page(found, served=False)
     assert "Over time" in html
     assert "What needs a person" not in html
 

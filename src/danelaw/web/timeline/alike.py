@@ -11,6 +11,8 @@ from danelaw.web.words import listed
 NEAR = timedelta(minutes=5)
 """By so much the instants of two owner names may differ, since they are published and looked at one after the other."""
 
+ANSWERS = "Answers that senders may hold of "
+
 
 class Told(NamedTuple):
     """The records and answers of some owner names, as they are shown of the first."""
@@ -25,7 +27,7 @@ class Told(NamedTuple):
         names = in_words(self.owners)
         return (
             replace(self.records, heading=f"TLSA records of {names}"),
-            replace(self.answers, heading=f"Answers that senders may hold of {names}"),
+            replace(self.answers, heading=ANSWERS + names),
         )
 
 

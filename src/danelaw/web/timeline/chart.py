@@ -107,7 +107,7 @@ class Chart(Pen):
 
     def bar(self, bar: Bar, kind: Kind, role: Role, tip: str, *, planned: bool) -> None:
         """Draw a bar with a tooltip: planned ones hatched, others full, and pale where only a part is so."""
-        half = HEIGHTS[kind] // 2
+        half = HEIGHTS["served" if role == "refused" else kind] // 2
         width = max(bar.right - bar.left, 2)
         right = f"l5 {half}l-5 {half}" if bar.goes_on else f"v{2 * half}"
         left = f"l-5-{half}l5-{half}z" if bar.goes_back else "z"

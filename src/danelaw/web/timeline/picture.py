@@ -281,9 +281,9 @@ class _Sheet:
             goes_on=on,
         )
         pen.bar(bar, span.kind, span.role, tip, planned=planned)
-        if span.kind in {"served", "partly", "live"}:
+        if span.kind in {"served", "partly", "live"} or span.role == "refused":
             word = "live" if span.kind == "live" else BAR_WORDS[span.role]
-            pen.inside(bar.left, bar.right, middle, word, planned=planned or span.kind == "partly")
+            pen.inside(bar.left, bar.right, middle, word, planned=planned or span.kind in {"partly", "cached"})
 
 
 def _height(group: Group) -> int:

@@ -13,13 +13,13 @@ from danelaw.lifecycle.timeline import Entry
 from danelaw.lifecycle.timeline import timeline as planned
 from danelaw.model import Desired, Facts, Hold, Step, TlsaRecord, Wait
 from danelaw.run.act import describe
-from danelaw.web.timeline.alike import in_words
+from danelaw.web.timeline.alike import ANSWERS, in_words
 from danelaw.web.timeline.build import concerns, timeline_of
 from danelaw.web.timeline.chart import sample_bar, sample_flag
 from danelaw.web.timeline.foreseen import seen_again
 from danelaw.web.timeline.lives import digest
 from danelaw.web.timeline.picture import narrow, picture
-from danelaw.web.timeline.spans import ROLE_WORDS, Kind, MarkKind, Role, Timeline
+from danelaw.web.timeline.spans import ROLE_WORDS, Kind, MarkKind, Role, Span, Timeline
 from danelaw.web.timeline.zone import named
 
 MOST_PICTURES = 40
@@ -51,6 +51,17 @@ class View(NamedTuple):
     labels: Markup
     chart: Markup
     moments: tuple[Moment, ...]
+
+    @property
+    def refused(self) -> tuple[tuple[str, str, Span], ...]:
+        """Return when whoever holds an answer refuses what is presented: the answer, where, and from when to when."""
+        return tuple(
+            (row.label, group.heading.removeprefix(ANSWERS), span)
+            for group in self.timeline.groups
+            for row in group.rows
+            for span in row.spans
+            if span.role == "refused"
+        )
 
     @property
     def name(self) -> str:
