@@ -73,7 +73,8 @@ def violations(desired: Desired, facts: Facts, now: datetime) -> list[Violation]
 def new_violations(desired: Desired, before: Facts, after: Facts, now: datetime) -> list[Violation]:
     """Return where a step would make invariant 1 newly false: what is false already may be repaired, none may join.
 
-    An address that what stands at the owner name refuses already is no worse off with a repair that refuses it too.
+    An address that what stands at the owner name refuses already is no worse off with a repair that refuses it too. One
+    that caches alone refuse is: what a publication puts there again, they hold for longer.
     """
     known = set(violations(desired, before, now))
     refused = {
@@ -84,7 +85,8 @@ def new_violations(desired: Desired, before: Facts, after: Facts, now: datetime)
     return [
         item
         for item in violations(desired, after, now)
-        if item not in known and (item.owner, item.address, item.leaf_sha256) not in refused
+        if (item not in known or item.rdatas == standing_records(after, item.owner, now)[0])
+        and (item.owner, item.address, item.leaf_sha256) not in refused
     ]
 
 
