@@ -7,6 +7,7 @@ count as two names. An address is written as `ipaddress` writes it (RFC 5952). E
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Literal
 
@@ -87,6 +88,7 @@ def fold_names(names: Iterable[str], *, wildcard: bool = False) -> tuple[str, ..
     return tuple(dict.fromkeys(a_label(name, wildcard=wildcard) for name in names))
 
 
+@lru_cache(maxsize=4096)
 def is_address(text: str) -> bool:
     """Return whether text is an IPv4 or IPv6 address, without brackets and without a zone (``%eth0``)."""
     try:

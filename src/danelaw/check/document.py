@@ -5,6 +5,7 @@ hexadecimal, instants UTC (``2026-11-24T13:00:00Z``), spans seconds; what is not
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from danelaw import __version__, pki
@@ -228,9 +229,10 @@ def _verdict(verdict: RecordVerdict) -> Json:
 
 
 def _chain(chain: Chain) -> list[Json]:
-    return [_certificate(certificate_der) for certificate_der in chain.certificates_der[:MOST_CERTIFICATES]]
+    return [dict(_certificate(certificate_der)) for certificate_der in chain.certificates_der[:MOST_CERTIFICATES]]
 
 
+@lru_cache(maxsize=256)
 def _certificate(certificate_der: bytes) -> Json:
     """Return what a certificate says; of what is none, which only a peer's chain may hold, its size alone."""
     try:

@@ -98,7 +98,7 @@ def host(name: Name) -> str:
 
     Octets that are no letters, digits or hyphens are escaped as in zone files (RFC 1035 section 5.1).
     """
-    return "" if name == dns.name.root else name.canonicalize().to_text(omit_final_dot=True)
+    return wire.text_of(name)[:-1]
 
 
 def text(rdata: bytes) -> str | None:

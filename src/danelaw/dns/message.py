@@ -5,6 +5,7 @@ a whole answer for one digest of the wrong length; here one bad record never hid
 octets are, `parse` returns a `Message` or raises `Malformed`, nothing else.
 """
 
+import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ class Message:
 
     def answers(self, name: Name, *rrtypes: int) -> tuple[Record, ...]:
         """Return the answer section's records at a name of any of the types, class IN."""
-        return tuple(r for r in self.answer if r.rrtype in rrtypes and r.name == name and r.rrclass == IN)
+        return tuple(r for r in self.answer if r.rrtype in rrtypes and r.rrclass == IN and _same(r.name, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +142,26 @@ WEEK = 7 * 24 * 3600
 """Seconds: what RFC 8767 section 4 has resolvers cap a TTL at."""
 
 
+def _same(one: Name, other: Name) -> bool:
+    return one is other or one == other  # mostly they are one: `_name` makes each once
+
+
 def label_count(name: Name) -> int:
     """Return the number of labels as RRSIG counts them: without the root and a leading ``*`` (RFC 4034 3.1.3)."""
     labels = len(name.labels) - 1
     return labels - 1 if labels and name.labels[0] == b"*" else labels
 
 
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?", re.ASCII)
+"""Most names: without escapes, and without characters that come in several cases or forms."""
+
+
 @lru_cache(_NAMES_KEPT)
 def name_of(text: str) -> Name:
     """Return an absolute name, lower case. Raises `Malformed` where the text is no DNS name."""
     try:
+        if _PLAIN.fullmatch(text):
+            return _name((*text.lower().removesuffix(".").encode().split(b"."), b""))
         return dns.name.from_text(text.lower(), idna_codec=None)
     except (dns.exception.DNSException, ValueError) as error:
         raise Malformed(f"{text!r} is no DNS name ({error})") from None
@@ -222,7 +233,7 @@ def signatures(records: Iterable[Record], name: Name, covers: Iterable[int], now
     """
     found = []
     for rr in records:
-        if rr.rrtype != RRSIG or rr.name != name or len(rr.rdata) < 19:
+        if rr.rrtype != RRSIG or not _same(rr.name, name) or len(rr.rdata) < 19:
             continue
         covered, _algorithm, labels, original_ttl, expiration = struct.unpack("!HBBII", rr.rdata[:12])
         if covered in covers:

@@ -179,7 +179,7 @@ class Finder:
 
         Where the servers of a zone cut further down are all dead, this is the zone above, which refers to it: `below`.
         """
-        for zone in _upwards(name):
+        for zone in _upwards(name) if self.mapped else ():
             if zone in self.mapped:
                 return await self._remember(zone, partial(self._from_map, zone))
         zone = proven or await self._cut(name)
@@ -228,7 +228,7 @@ class Finder:
 
     async def _lookup(self, name: Name, rrtype: int) -> Message:
         """Look a name up, unless a zone above it was found to be dead in this look: each try takes its whole time."""
-        for above in _upwards(name):
+        for above in _upwards(name) if self._dead else ():
             if above in self._dead:
                 raise NoAnswer(str(self._dead[above]))
         return await self._discovery.lookup(name, rrtype)
