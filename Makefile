@@ -30,6 +30,11 @@ check: set-up
 world: set-up
 	scripts/world up
 
+# Years of renewals and key rollovers, with everything that can go wrong (docs/simulation.md).
+YEARS := 1000
+simulate: set-up
+	env PYTHONPATH=tests $(PYTHON) -m simulation --years $(YEARS)
+
 # Figures beside bare Python and certbot (docs/bench.md, which it writes); BENCH=--quick only tries it.
 bench: set-up
 	$(AS_ROOT) env PYTHONPATH=tests UV="$$(command -v uv || echo .tools/bin/uv)" $(PYTHON) -m bench $(BENCH)

@@ -182,7 +182,6 @@ def lost_keys(world: World, promised: dict[str, set[str]]) -> tuple[dict[str, se
                 wrong.append(f"{world.timeline.now}: the next key {spki[:12]}… of {name} is lost")
             elif not (key.current_since or key.compromised_at or world.touched) and _is_gone(key, published):
                 wrong.append(f"{world.timeline.now}: the record of the next key {spki[:12]}… of {name} is gone")
-    world.touched = False
     coming: dict[str, set[str]] = {}
     for key in facts.keys:
         if not (key.current_since or key.compromised_at or key.destroyed_at) and not _is_gone(key, published):

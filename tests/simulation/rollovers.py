@@ -4,7 +4,7 @@
 said; machines whenever they like.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -39,8 +39,10 @@ def turn_over(world: World, rng: Random) -> World:
     world.authority.lifetime = timedelta(days=rng.choice((30, 47, 64, 90)))
     for service in world.services:
         service.slow_start = 0.1
+    claims = _claims_policy(rng)
     for spec in world.desired.certificates:
         world.edit(spec.name, _policy(rng))
+        world.edit(spec.name, claims)
     world.keys_needed()
     if rng.random() < 0.25:
         _lead_elsewhere(world, rng)
@@ -69,15 +71,21 @@ def _policy(rng: Random) -> Change:
     ahead = rng.random() < (0.85 if rollover else 0.5)
     settle = timedelta(hours=rng.choice((0, 1, 6, 24, 24, 48)))
     how: Literal["archive", "shred"] = rng.choice(("archive", "shred"))
+
+    def change(spec: CertificateSpec) -> CertificateSpec:
+        return replace(spec, rollover=rollover, next_key=ahead, settle=settle, retired_keys=how)
+
+    return change
+
+
+def _claims_policy(rng: Random) -> Change:
+    """Draw what all certificates want of their records alike: those that share an owner name must agree."""
     strict = rng.random() < 0.12
     over_certificate = rng.random() < 0.12
 
     def change(spec: CertificateSpec) -> CertificateSpec:
-        claims = tuple(
-            replace(claim, strict=strict, records=(CERT_256,) if over_certificate else claim.records)
-            for claim in spec.claims
-        )
-        return replace(spec, rollover=rollover, next_key=ahead, settle=settle, retired_keys=how, claims=claims)
+        records = (CERT_256,) if over_certificate else spec.claims[0].records
+        return _claims(spec, lambda claim: replace(claim, strict=strict, records=records))
 
     return change
 
@@ -195,10 +203,10 @@ def _config_changes(world: World, rng: Random) -> None:
     """Let the config change at random instants."""
     names = [spec.name for spec in world.desired.certificates]
     for _ in range(rng.choice((0, 0, 1, 2, 3))):
-        name = rng.choice(names)
-        what = rng.choice((*CHANGES, *(SINGLE_CHANGES if len(names) == 1 else ())))
-        change = (CHANGES | SINGLE_CHANGES)[what]
-        edit = counted(world, f"the config changes: {what}", _editing(world, name, change))
+        what = rng.choice((*CLAIM_CHANGES, *KEY_CHANGES, *(SINGLE_CHANGES if len(names) == 1 else ())))
+        change = (CLAIM_CHANGES | KEY_CHANGES | SINGLE_CHANGES)[what]
+        of = names if what in CLAIM_CHANGES else [rng.choice(names)]
+        edit = counted(world, f"the config changes: {what}", editing(world, of, change))
         when = _when(rng)
         world.meddling.append((when, edit))
         if what == "an endpoint less":
@@ -206,8 +214,14 @@ def _config_changes(world: World, rng: Random) -> None:
             world.meddling.append((when + timedelta(days=rng.uniform(0.1, 20)), back))
 
 
-def _editing(world: World, name: str, change: Change) -> Callable[[], None]:
-    return lambda: world.edit(name, change)
+def editing(world: World, names: Sequence[str], change: Change) -> Callable[[], None]:
+    """Return what changes the config of these certificates at once."""
+
+    def edit() -> None:
+        for name in names:
+            world.edit(name, change)
+
+    return edit
 
 
 def _claims(spec: CertificateSpec, change: Callable[[TlsaClaim], TlsaClaim]) -> CertificateSpec:
@@ -247,19 +261,21 @@ def _one_endpoint_less(spec: CertificateSpec) -> CertificateSpec:
     return replace(spec, claims=spec.claims[:-1], deployments=spec.deployments[:-1])
 
 
-CHANGES: dict[str, Change] = {
+CLAIM_CHANGES: dict[str, Change] = {
     "3 1 2 comes or goes": _sha512,
+    "3 0 1 to 3 1 1 or back": _selector,
     "the TTL": _ttl,
-    "a next key or none": _next_key,
     "strict or not": _strict,
 }
+"""What certificates that share an owner name must agree on."""
+
+KEY_CHANGES: dict[str, Change] = {"a next key or none": _next_key}
 
 SINGLE_CHANGES: dict[str, Change] = {
-    "3 0 1 to 3 1 1 or back": _selector,
     "RSA to ECDSA or back": _key_type,
     "an endpoint less": _one_endpoint_less,
 }
-"""Those that two certificates which share an owner name would have to make together."""
+"""Those of worlds with one certificate."""
 
 
 # --- machines ---------------------------------------------------------------------------------------------------------
