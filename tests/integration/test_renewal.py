@@ -198,3 +198,46 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(settled: Site, tmp_path: 
     finally:
         subprocess.run(["umount", full], check=True)
     assert settled.danelaw("status").status == 0
+
+
+def test_files_that_somebody_changed_are_adopted(settled: Site, tmp_path: Path) -> None:
+    """Another key, live behind danelaw's back, is on hold until a person says that it is the truth."""
+    settled.configure(services=("postfix", "apache"), ttl=1, extra='settle = "0s"')
+    world, key, cert = settled.world, tmp_path / "key.pem", tmp_path / "cert.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90"]
+    names = ",".join(f"DNS:{name}" for name in layout.NAMES)
+    subject = ["-subj", f"/CN={layout.DOMAIN}", "-addext", f"subjectAltName={names}"]
+    subprocess.run([*argv, "-keyout", key, "-out", cert, *subject], check=True, capture_output=True)
+    world.postfix.combined.write_bytes(key.read_bytes() + cert.read_bytes())
+    too_early = settled.danelaw("adopt", layout.DOMAIN)
+    assert too_early.status == 1
+    assert "no service here presents a certificate over it" in too_early.err
+    subprocess.run(world.postfix.reload, check=True)
+    held = settled.json("apply", layout.DOMAIN, status=1)
+    assert any("danelaw adopt" in hold["remedy"] for hold in held["holds"])
+    assert world.postfix.combined.read_bytes() == key.read_bytes() + cert.read_bytes()
+    done = settled.json("adopt", layout.DOMAIN)
+    assert certificate(settled)["key"] == {**done["key"], "origin": "adopted"}
+    settled.json("apply", "--retry-now", "--wait")
+    assert done["key"]["spki_sha256"] in "".join(settled.world.dig(settled.owner, "TLSA", "+short").lower().split())
+    assert certificate(settled)["key"] == {**done["key"], "origin": "adopted"}
+
+
+def test_what_left_the_config_is_withdrawn_and_its_files_are_ordinary(settled: Site) -> None:
+    world, config = settled.world, settled.config.read_text()
+    before = world.apache.fullchain.read_bytes()
+    assert world.apache.fullchain.is_symlink()
+    kept = settled.danelaw("withdraw", layout.DOMAIN)
+    assert kept.status == 1
+    assert "is in the config" in kept.err
+    settled.config.write_text(config[: config.index("[certificate.")])
+    done = settled.json("withdraw", layout.DOMAIN, "--wait")
+    assert {row["owner"] for row in done["withdrawn"]} == {settled.owner}
+    assert len(done["let_go"]) == 2
+    assert world.dig(settled.owner, "TLSA", "+short") == ""
+    assert not world.apache.fullchain.is_symlink()
+    assert world.apache.fullchain.read_bytes() == before
+    assert settled.json("status")["notes"] == []
+    settled.config.write_text(config)
+    settled.json("apply", "--wait")  # and back again
+    assert world.dig(settled.owner, "TLSA", "+short")
