@@ -88,7 +88,7 @@ def fold_names(names: Iterable[str], *, wildcard: bool = False) -> tuple[str, ..
     return tuple(dict.fromkeys(a_label(name, wildcard=wildcard) for name in names))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def is_address(text: str) -> bool:
     """Return whether text is an IPv4 or IPv6 address, without brackets and without a zone (``%eth0``)."""
     try:
