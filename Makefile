@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 AS_ROOT := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo demo-rollover test check units world bench zoo format clean set-up
+.PHONY: demo demo-rollover test check units world simulate bench zoo format clean set-up
 
 demo: set-up
 	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo

@@ -182,11 +182,30 @@ def lost_keys(world: World, promised: dict[str, set[str]]) -> tuple[dict[str, se
                 wrong.append(f"{world.timeline.now}: the next key {spki[:12]}… of {name} is lost")
             elif not (key.current_since or key.compromised_at or world.touched) and _is_gone(key, published):
                 wrong.append(f"{world.timeline.now}: the record of the next key {spki[:12]}… of {name} is gone")
+    wrong.extend(_unsettled(world, facts, published))
     coming: dict[str, set[str]] = {}
     for key in facts.keys:
         if not (key.current_since or key.compromised_at or key.destroyed_at) and not _is_gone(key, published):
             coming.setdefault(key.certificate, set()).add(key.spki_sha256)
     return coming, wrong
+
+
+def _unsettled(world: World, facts: Facts, published: set[bytes]) -> Iterable[str]:
+    """Yield the keys replaced a moment ago whose records are gone although they are to stay while all settles."""
+    for spec in world.desired.certificates:
+        since = world.promoted.get(spec.name)
+        if since is None or world.touched or world.timeline.now >= since + spec.settle:
+            continue
+        keys = [key for key in facts.keys if key.certificate == spec.name and key.current_since]
+        urgent = any("emergency" in row.options and row.certificate == spec.name for row in facts.intents)
+        replaced = sorted(keys, key=lambda key: str(key.current_since))[-2:-1]
+        for key in replaced:
+            if not (urgent or key.compromised_at) and _is_gone(key, published) and _is_over_keys(spec):
+                yield f"{world.timeline.now}: the records of {key.spki_sha256[:12]}… went before all had settled"
+
+
+def _is_over_keys(spec: CertificateSpec) -> bool:
+    return all(each[1] == 1 for claim in spec.claims for each in claim.records)
 
 
 def _is_gone(key: KeyFact, published: set[bytes]) -> bool:

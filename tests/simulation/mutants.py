@@ -14,22 +14,25 @@ from typing import Any
 from unittest.mock import patch
 
 from danelaw import lifecycle
-from danelaw.lifecycle import gate, records, reloads, steps, watched
+from danelaw.lifecycle import gate, keys, records, reloads, rollover, steps, wanted, watched
+from danelaw.lifecycle.case import Case
+from danelaw.lifecycle.cutover import cutover
+from danelaw.lifecycle.disk import chain_of
 from danelaw.lifecycle.sight import latest_rows
-from danelaw.model import Fact, Facts, OwnerLook
-from danelaw.run import act, look, prove
+from danelaw.model import Fact, Facts, Obtain, OwnerLook, Promote, Step
+from danelaw.run import act, clocks, look, prove
 
 predicting = import_module("danelaw.lifecycle.predict")
 """The module: the package gives its name to the function."""
 
-Replacement = tuple[ModuleType | type, str, Callable[..., Any]]
+Replacement = tuple[ModuleType | type, str, Any]
 
 
 def nothing(*_: Any, **__: Any) -> list[Any]:
     return []
 
 
-BLIND: Replacement = (steps, "new_violations", nothing)
+BLIND: Replacement = (steps, "broken", nothing)
 
 
 def no_wait() -> list[Replacement]:
@@ -132,6 +135,107 @@ def mark_what_was_not_reloaded() -> list[Replacement]:
     return [(act, "reloaded_too", reloads.failed_too), (predicting, "reloaded_too", reloads.failed_too)]
 
 
+def no_cname_ttl() -> list[Replacement]:
+    """Forget that whoever holds a CNAME goes on fetching what is behind it."""
+    real = gate.span
+
+    def span(rows: Any, *rest: Any, **more: Any) -> timedelta:
+        return real([replace(row, cname_ttl=0) for row in rows], *rest, **more)
+
+    return [BLIND, (gate, "span", span)]
+
+
+def silence_is_absence() -> list[Replacement]:
+    """Leave a server that does not answer out, as if it were none."""
+    real = gate.relevant_servers
+
+    def relevant(facts: Facts, owner: str, now: datetime) -> frozenset[str]:
+        state = gate.owner_state(facts, owner)
+        silent = {row.server for row in facts.unreachable if state and row.last_at >= state.last_at}
+        return real(facts, owner, now) - silent
+
+    return [BLIND, (gate, "relevant_servers", relevant)]
+
+
+def a_jump_is_waiting() -> list[Replacement]:
+    """Take the wall clock's word for the time that has passed."""
+    return [BLIND, (clocks, "stepped", lambda *_: None)]
+
+
+def a_failed_order_takes_the_key() -> list[Replacement]:
+    """Give a next key up when an order over it fails, as those do that consume it before the order succeeds."""
+    real = act._after_failure
+
+    def after(desired: Any, rings: Any, facts: Facts, step: Step, error: Any) -> Any:
+        if isinstance(step, Obtain) and step.ahead:
+            now = rings.clock.now()
+            return [replace(key, destroyed_at=now) for key in facts.keys if key.spki_sha256 == step.spki_sha256]
+        return real(desired, rings, facts, step, error)
+
+    return [BLIND, (act, "_after_failure", after)]
+
+
+def a_failed_order_makes_a_key() -> list[Replacement]:
+    """Make another next key after each order that failed, and publish that one in its place."""
+    real = keys.next_key
+
+    def next_key(facts: Facts, spec: Any) -> Any:
+        key = real(facts, spec)
+        tries = [row for row in facts.effects if row.subject == f"{spec.name} (next key)" and row.outcome == "failed"]
+        return None if key and any(row.began_at > key.made_at for row in tries) else key
+
+    modules = [keys, rollover, wanted, import_module("danelaw.lifecycle.cutover"), predicting]
+    return [BLIND, *((module, "next_key", next_key) for module in modules)]
+
+
+class OpenCase(Case):
+    """A case in which nothing keeps anything from going live."""
+
+    def blocked(self, *_: Any) -> list[Any]:
+        return []
+
+
+def back_without_the_gate() -> list[Replacement]:
+    """Put the earlier generation back without asking what caches hold."""
+    real = steps._go_back
+
+    def go_back(case: Case, *rest: Any) -> Any:
+        opened = OpenCase(case.desired, case.facts, case.now, case.works, case.forgive)
+        return real(opened, *rest)
+
+    return [BLIND, (steps, "_go_back", go_back)]
+
+
+def promote_at_once() -> list[Replacement]:
+    """Call the next key the current one when the first deployment has gone over, proven or not."""
+
+    def promote(case: Case) -> Any:
+        for spec in case.desired.certificates:
+            cut, current = cutover(case.facts, spec, case.now), keys.current_key(case.facts, spec.name)
+            chains = [chain_of(case.facts, work.active) for work in case.of(spec.name) if work.active]
+            if cut and current and any(chain and chain.spki_sha256 == cut.key.spki_sha256 for chain in chains):
+                yield Promote(spec.name, cut.key.spki_sha256, current.spki_sha256, "it is live somewhere")
+
+    rules = [rule for rule in steps.RULES if rule is not rollover.promote]
+    rules.insert(rules.index(steps._in_flight), promote)
+    return [BLIND, (steps, "RULES", tuple(rules))]
+
+
+def no_settling() -> list[Replacement]:
+    """Withdraw the old key's records as soon as the new one is current."""
+    return [BLIND, *((module, "is_settling", lambda *_: False) for module in (wanted, rollover))]
+
+
+def shred_what_is_needed() -> list[Replacement]:
+    """Put a retired key away though certificates over it are valid."""
+    return [BLIND, (rollover, "_needed_until", lambda *_: None)]
+
+
+def revoke_what_is_live() -> list[Replacement]:
+    """Revoke before anything took the certificate's place."""
+    return [BLIND, (rollover, "is_in_use", lambda *_: False)]
+
+
 MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
     "no wait": no_wait,
     "withdraw first": withdraw_first,
@@ -141,6 +245,25 @@ MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
     "forget what stood before": no_history,
     "believe the reload": believe_the_reload,
 }
+
+
+ROLLOVER_MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
+    "no wait": no_wait,
+    "withdraw first": withdraw_first,
+    "ask one server only": one_server,
+    "believe the reload": believe_the_reload,
+    "forget the CNAME's TTL": no_cname_ttl,
+    "a silent server is none": silence_is_absence,
+    "count a clock jump as waiting": a_jump_is_waiting,
+    "drop the next key on a failed order": a_failed_order_takes_the_key,
+    "make another next key on a failed order": a_failed_order_makes_a_key,
+    "roll back without the gate": back_without_the_gate,
+    "promote before all is proven": promote_at_once,
+    "withdraw before it has settled": no_settling,
+    "shred a key that is still needed": shred_what_is_needed,
+    "revoke what is live": revoke_what_is_live,
+}
+"""Those of worlds in which keys are rolled over."""
 
 
 PAIR_MUTANTS: dict[str, Callable[[], list[Replacement]]] = {

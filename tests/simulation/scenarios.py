@@ -86,6 +86,9 @@ class World:
     """Somebody changed what is wanted since this was looked at last."""
     outages: list[tuple[datetime, datetime]] = field(default_factory=list)
     """Between these, what went live did so past caches, as a person had accepted."""
+    wrong: list[str] = field(default_factory=list)
+    promoted: dict[str, datetime] = field(default_factory=dict)
+    """When a certificate's key was replaced last."""
     spares: list[str] = field(default_factory=list)
     """The files of keys that are kept elsewhere, the newest last."""
     first_specs: dict[str, CertificateSpec] = field(init=False)
@@ -126,7 +129,24 @@ class World:
     def keys_needed(self) -> None:
         """Let the host and the CA say when a key is put away, or a certificate revoked, that is in use."""
         self.host.keys.needed = self._why_needed
+        self.store.became_current = self._see_promotion
         self.authority.objects = self._why_live
+
+    def _see_promotion(self, key: KeyFact) -> None:
+        """A key becomes the current one once every service presents it, and nothing else."""
+        self.promoted[key.certificate] = self.timeline.now
+        proven = {
+            endpoint
+            for spec in self.desired.certificates
+            if spec.name == key.certificate
+            for deployment in spec.deployments
+            for endpoint in deployment.endpoints
+        }
+        for service in self.services:
+            chains = [chain for chain in service.presents if len(self.keys) == 1 or chain.algorithm == key.algorithm]
+            if service.endpoint in proven and not service.down and {c.spki_sha256 for c in chains} != {key.spki_sha256}:
+                where = f"{service.endpoint} at {service.address}"
+                self.wrong.append(f"{self.timeline.now}: {key.spki_sha256[:12]}… is current, and {where} differs")
 
     def _why_live(self, leaf_sha256: str, reason: int) -> str | None:
         del reason
@@ -203,13 +223,17 @@ class World:
         )
 
 
-def build(seed: int, kind: Single | None = None) -> World:
-    """Draw a world. The same seed gives the same world and, on the same code, the same history."""
+def build(seed: int, kind: Single | None = None, *, by_chance: bool = True) -> World:
+    """Draw a world. The same seed gives the same world and, on the same code, the same history.
+
+    Not ``by_chance``: nothing goes wrong there unless it is asked for (`Faults.armed`).
+    """
     rng = Random(seed)  # noqa: S311 (nothing secret)
     begins = rng.choice(KINDS) if kind is None else kind
     timeline = Timeline()
     calm_from = START + timedelta(days=DAYS - CALM_DAYS)
     faults = Faults(fork(rng), timeline, rng.choice((0.0, 0.3, 0.7, 1.5)), calm_from)
+    faults.intensity *= by_chance
     mint = Mint(fork(rng))
     algorithm: KeyAlgorithm = rng.choice(("ecdsa", "rsa"))
     own, other = pooled_key(1, algorithm), pooled_key(2, rng.choice(("ecdsa", "rsa")))

@@ -90,14 +90,14 @@ class Simulation:
         """Let the whole history happen, then judge it."""
         timeline = self.world.timeline
         end = START + timedelta(days=DAYS)
-        while timeline.now < end or (self._is_busy() and timeline.now < end + timedelta(days=REST_DAYS)):
+        while timeline.now < end or (self.is_busy() and timeline.now < end + timedelta(days=REST_DAYS)):
             outcome = self.run()
-            timeline.advance_to(max(self._next(outcome), timeline.now + timedelta(seconds=1)))
+            timeline.advance_to(max(self.next_run(outcome), timeline.now + timedelta(seconds=1)))
             self._meddle()
         self.judge()
         return self.report
 
-    def _is_busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Tell whether a rollover is in course: a history ends where all is at rest."""
         rest = self._rest
         return self.world.rolls and (rest is None or bool(rest.holds) or any(w.code not in AT_REST for w in rest.waits))
@@ -158,7 +158,7 @@ class Simulation:
         if self.world.rolls:
             self._promised, wrong = lost_keys(self.world, self._promised)
             self.report.violations.extend(wrong)
-            self.world.touched = self.world.touched and self._is_busy()
+            self.world.touched = self.world.touched and self.is_busy()
 
     def _unproven(self, outcome: Outcome) -> list[str]:
         """Promise 5: what was taken for proven in this run is what every service presents."""
@@ -189,7 +189,7 @@ class Simulation:
         if self._verbose:
             print(f"{self.world.timeline.now:%Y-%m-%d %H:%M:%S} {text}")
 
-    def _next(self, outcome: Outcome | None) -> datetime:
+    def next_run(self, outcome: Outcome | None) -> datetime:
         """Return when the timer runs next: hourly or so where something is open, else now and then."""
         now = self.world.timeline.now
         if outcome is None:
@@ -228,6 +228,7 @@ class Simulation:
         report.violations.extend(_trespasses(world))
         report.violations.extend(unfinished(world))
         report.violations.extend(_hammering(world))
+        report.violations.extend(world.wrong)
         report.violations.extend(world.host.keys.wrong)
         report.violations.extend(world.authority.wrong)
         if not world.faults.intensity and not world.rolls:

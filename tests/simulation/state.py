@@ -1,12 +1,13 @@
 """This host's store, in the hands of one incarnation of the process after another; and its backups."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from danelaw.errors import RetryLater
-from danelaw.model import EffectOutcome, Fact
+from danelaw.model import EffectOutcome, Fact, KeyFact
 from danelaw.store import SqliteStore
 from danelaw.store.process import Holder, Processes
+from simulation.faults import nobody
 from simulation.keys import NAME
 from simulation.timeline import SimClock, Timeline
 
@@ -30,6 +31,8 @@ class SimStore(SqliteStore):
     def __init__(self, timeline: Timeline) -> None:
         self.processes = SimProcesses()
         self.is_full = False
+        self.became_current: Callable[[KeyFact], None] = nobody
+        """Hears of each key that becomes its certificate's current one in the place of another."""
         super().__init__(":memory:", SimClock(timeline), NAME, self.processes)
 
     def begin_process(self) -> None:
@@ -65,7 +68,11 @@ class SimStore(SqliteStore):
         retry_at: datetime | None = None,
     ) -> None:
         self._refuse_if_full()
+        before = {(key.certificate, key.spki_sha256) for key in self.snapshot().keys if not key.current_since}
         super().end(effect, outcome, evidence, at, facts, retry_at)
+        for fact in facts:
+            if isinstance(fact, KeyFact) and fact.current_since and (fact.certificate, fact.spki_sha256) in before:
+                self.became_current(fact)
 
     def _refuse_if_full(self) -> None:
         if self.is_full:
