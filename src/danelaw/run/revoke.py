@@ -235,13 +235,14 @@ def replayable_until(facts: Facts, chain: Chain) -> datetime | None:
     """Return until when somebody may replay an RRset with a record that a chain matches: its last signature's end.
 
     An RRset that was signed goes on being believed until then, withdrawn or not (RFC 4034 section 3.1.5). None where
-    none was seen to be signed.
+    none was seen to be signed. Records of a CA name no key of ours.
     """
     return max(
         (
             row.rrsig_expires
             for row in facts.rrsets
-            if row.rrsig_expires is not None and any(dane.matches(record, chain) for record in row.rdatas)
+            if row.rrsig_expires is not None
+            and any(record.usage in {1, 3} and dane.matches(record, chain) for record in row.rdatas)
         ),
         default=None,
     )

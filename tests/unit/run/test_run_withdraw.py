@@ -187,3 +187,35 @@ def test_a_certificate_that_never_went_live_leaves_nothing() -> None:
     world.store.record([replace(key_of("third.example"), spki_der=b"another key", spki_sha256="ab")])
     done = withdraw(world.desired, world.rings, "third.example")
     assert (done.records, done.let_go, done.outcome.exit_status) == ((), (), 0)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("reached", [True, False])
+@pytest.mark.parametrize("what", ["swap", "let_go"])
+def test_one_that_was_killed_is_carried_on_by_the_next_run(what: str, *, reached: bool) -> None:
+    """Killed just before, or just after, the update was sent or the files were let go; `apply` comes in between."""
+    world = left()
+    owner = world.zone if what == "swap" else world.host
+    real = getattr(owner, what)
+
+    def dies(*arguments: object) -> None:
+        if reached:
+            real(*arguments)
+        raise Killed
+
+    setattr(owner, what, dies)
+    with pytest.raises(Killed):
+        withdraw(world.desired, world.rings, OTHER, wait=True)
+    setattr(owner, what, real)
+    assert any(effect.ended_at is None for effect in world.store.snapshot().effects)
+    assert apply(world.desired, world.rings).exit_status == 0
+    done = withdraw(world.desired, world.rings, OTHER, wait=True)
+    assert (done.let_go, done.outcome.exit_status) == ((PATH,), 0)
+    facts = world.store.snapshot()
+    assert all(effect.ended_at for effect in facts.effects)
+    assert world.zone.records[OWNER] == ()
+    assert all(row.withdrawn_at for row in facts.own_records if row.owner == OWNER)
+    assert world.zone.records[SMTP.owner]
