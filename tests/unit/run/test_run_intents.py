@@ -6,9 +6,24 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from chains import three
+from danelaw import dane
 from danelaw.errors import DanelawError, InputError, LeaseHeld, Refused
 from danelaw.lifecycle.keys import current_key, next_key
-from danelaw.model import Activate, Endpoint, KeyFact, Obtain, Promote, ReadyCsr, Revoke, Service, TlsaRecord
+from danelaw.model import (
+    Activate,
+    Endpoint,
+    Facts,
+    KeyFact,
+    Obtain,
+    Promote,
+    ReadyCsr,
+    RecordSpec,
+    Revoke,
+    Service,
+    TlsaRecord,
+)
+from danelaw.pki import chain_from_der
 from danelaw.run.intents import ask_rollover, cancel_rollover, outage_cost
 from danelaw.run.key_states import keys_json, phase, rollover_json
 from danelaw.run.revocation import request_revocation
@@ -313,6 +328,21 @@ def test_until_when_a_record_can_be_replayed_is_the_last_end_of_a_signature_over
     key, now = seen[0].rdatas, made.clock.now()
     assert until((key, now + DAY), ((stranger, *key), now + 2 * DAY), ((stranger,), now + 3 * DAY)) == now + 2 * DAY
     assert until((key, None), ((), now + DAY)) is None
+
+
+def test_a_record_of_the_ca_is_of_no_leaked_key() -> None:
+    leaf, above, root = three()
+    chain = chain_from_der([leaf.der, above.der, root.der])
+    ours, its_ca = (dane.tlsa_record(RecordSpec(usage, 1, 1), chain) for usage in (3, 2))
+    assert dane.matches(its_ca, chain)
+    made = world()
+    seen = next(row for row in made.store.snapshot().rrsets if row.rdatas)
+    ends = made.clock.now() + DAY
+
+    def until(*rdatas: TlsaRecord) -> datetime | None:
+        return replayable_until(Facts(rrsets=(replace(seen, rdatas=rdatas, rrsig_expires=ends),)), chain)
+
+    assert (until(its_ca), until(ours), until(ours, its_ca)) == (None, ends, ends)
 
 
 def test_an_old_one_over_the_key_in_use_leads_to_a_rollover_too() -> None:
