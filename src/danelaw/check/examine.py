@@ -125,10 +125,12 @@ async def _ask(
             tell(_heard(answer))
 
     limit = asyncio.timeout_at(deadline)
+    here, *beside = asked  # many a round has a single one, which needs no task
     try:
         async with limit, asyncio.TaskGroup() as group:
-            for question in asked:
+            for question in beside:
                 group.create_task(put(question))
+            await put(here)
     except TimeoutError:
         if not limit.expired():
             raise

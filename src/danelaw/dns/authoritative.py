@@ -15,6 +15,7 @@ from danelaw.dns import blindness
 from danelaw.dns import message as wire
 from danelaw.dns.delegations import merged
 from danelaw.dns.exchange import Address, NoAnswer, has_route, parse_address
+from danelaw.dns.gathered import Found, Gathered
 from danelaw.dns.message import Malformed, Message, Name, text_of
 from danelaw.dns.reading import Alias, Answered, Bad, Referred, Verdict, end_of_chain, read, zone_signing
 from danelaw.dns.remembered import Remembered
@@ -22,7 +23,7 @@ from danelaw.dns.unbound import Context, Resolution, forwarder
 from danelaw.dns.wildcard import from_wildcard_alone, synthesized
 from danelaw.dns.zones import MAX_SERVERS, Asker, Discovery, Finder, Forwarded, Iterated, NoZone, Zone
 from danelaw.errors import InputError
-from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Unanswered, Validated
+from danelaw.model import Clock, OwnerLook, Reading, ResolverSpec, Security, Server, Validated
 
 if TYPE_CHECKING:  # `apply` looks without it
     from danelaw.dns.lookups import Lookups
@@ -37,9 +38,6 @@ _OWNERS_AT_ONCE = 32
 
 _MOST_OF_STRANGERS = 32
 """How many servers of a zone are asked in a stranger's name: 13 names with two addresses each fit, a flood does not."""
-
-_Found = dict[Name, tuple[Zone, dict[str, Verdict]]]
-"""Of each name of a CNAME chain: its zone, and what each server (as text) says."""
 
 
 class AuthoritativeView:
@@ -170,7 +168,10 @@ class _Look:
         try:
             name = wire.name_of(owner)
             async with self._gate, asyncio.timeout(self._limit):
-                validated, look = await asyncio.gather(self._validated(name), self._read(owner, name, known))
+                if self._known(name) is not None:  # then there is nothing to wait for
+                    validated, look = await self._validated(name), await self._read(owner, name, known)
+                else:
+                    validated, look = await asyncio.gather(self._validated(name), self._read(owner, name, known))
         except Malformed as error:
             return _nothing(owner, str(error))
         except TimeoutError:
@@ -205,6 +206,10 @@ class _Look:
         """Resolve with validation; where all is bogus since the root's own keys are, say that in its place."""
         return await blindness.resolve(self._validating, name, rrtype)
 
+    def _known(self, name: Name) -> Resolution | None:
+        """Return what validation said a moment ago, if it was asked."""
+        return self._remembered.known(name, wire.TLSA) if self._remembered else None
+
     async def _validated(self, name: Name) -> Validated:
         found = await self._resolve(name, wire.TLSA)
         records = wire.tlsa(found.message.answer) if found.message else ()
@@ -213,9 +218,9 @@ class _Look:
     async def _read(self, owner: str, name: Name, known: Sequence[Server]) -> OwnerLook:
         """Ask every server of the zone at the end of the CNAME chain, and of those on the way that do not see it."""
         extra = self._dropped(owner, known)
-        found: _Found = {}
+        found: Found = {}
         waiting = [name]
-        validated = self._remembered.known(name, wire.TLSA) if self._remembered else None
+        validated = self._known(name)
         try:
             while waiting:
                 current = waiting.pop(0)
@@ -229,7 +234,7 @@ class _Look:
         target = end_of_chain(name, {each: verdicts.values() for each, (_, verdicts) in found.items()})
         if target is None:
             return _nothing(owner, f"the CNAMEs at {owner} run in a circle")
-        gathered = _Gathered(owner, name, target, found)
+        gathered = Gathered(owner, name, target, found)
         gathered.add_all()
         gathered.add_dropped(await self._ask_dropped(extra, list(found), found[target][0].name, gathered.listed))
         readings = await self._mark_wildcards(gathered, found[target][0])
@@ -277,7 +282,7 @@ class _Look:
             try:
                 found.append(parse_address(text))
             except InputError:
-                continue  # an NS name without address, or a label of `_Gathered`: nothing that could be asked
+                continue  # an NS name without address, or a label of `Gathered`: nothing that could be asked
         return found
 
     async def _ask_dropped(
@@ -294,7 +299,7 @@ class _Look:
                     result[str(server)] = verdict if better else result[str(server)]
         return result
 
-    async def _mark_wildcards(self, gathered: "_Gathered", zone: Zone) -> list[Reading]:
+    async def _mark_wildcards(self, gathered: Gathered, zone: Zone) -> list[Reading]:
         """Find out, where no RRSIG says it, whether a wildcard gave an RRset."""
         marked = []
         for reading, answered, name in gathered.readings:
@@ -329,77 +334,6 @@ class _Look:
             if isinstance(answer, Message) and answer.aa and answer.rcode == "NXDOMAIN":
                 return f"there is no domain {text_of(domain)}: {text_of(zone.name)} says NXDOMAIN"
         return None
-
-
-class _Gathered:
-    """Readings and misses of one owner name, put together from every zone of its CNAME chain.
-
-    Where servers disagree about a CNAME, what those without it serve counts beside what stands at its target: senders
-    may be given either. A server that is asked in both roles is named ``ADDRESS at NAME`` in the second.
-    """
-
-    def __init__(self, owner: str, name: Name, target: Name, found: _Found) -> None:
-        self._owner, self._name, self._target, self._found = owner, name, target, found
-        self.servers: dict[str, int] = {}
-        self.readings: list[tuple[Reading, Answered, Name]] = []
-        self.unanswered: list[Unanswered] = []
-        self._left_out: set[str] = set()
-        self.listed: set[str] = set()
-        aliases = [v.ttl for _, verdicts in found.values() for v in verdicts.values() if isinstance(v, Alias)]
-        self._cname_ttl = max(aliases, default=0)
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Return the servers left out, sorted."""
-        return tuple(sorted(self._left_out))
-
-    def address(self, label: str) -> Address | None:
-        """Return the address that a server's label stands for."""
-        try:
-            return parse_address(label.partition(" ")[0])
-        except InputError:
-            return None
-
-    def add_all(self) -> None:
-        """Take every name's servers, the target's first."""
-        for name in (self._target, *(n for n in self._found if n != self._target)):
-            zone, verdicts = self._found[name]
-            self._left_out.update(zone.left_out)
-            for server, ttl in zone.servers.items():
-                self.listed.add(str(server))
-                self._add(str(server), verdicts[str(server)], name, ttl)
-            for ns, problem in zone.unresolved.items():
-                self.servers.setdefault(ns, max(zone.servers.values(), default=0))
-                self.unanswered.append(Unanswered(self._owner, ns, problem))
-
-    def add_dropped(self, verdicts: Mapping[str, Verdict]) -> None:
-        """Take servers that NS names no more. They stay out of ``servers``, else they would never be forgotten."""
-        for server, verdict in verdicts.items():
-            self._add(server, verdict, self._target, None)
-
-    def _add(self, server: str, verdict: Verdict, name: Name, ttl: int | None) -> None:
-        if isinstance(verdict, Alias):
-            return
-        label = server if server not in self.servers else f"{server} at {text_of(name)}"
-        if ttl is not None:
-            self.servers[label] = ttl
-        if not isinstance(verdict, Answered):
-            problem = verdict.problem if isinstance(verdict, Bad) else f"refers to {text_of(verdict.zone)}"
-            self.unanswered.append(Unanswered(self._owner, label, problem))
-            return
-        at_target = name == self._target and name != self._name
-        reading = Reading(
-            owner=self._owner,
-            server=label,
-            rcode=verdict.rcode,
-            rdatas=verdict.rdatas,
-            ttl=verdict.ttl,
-            original_ttl=verdict.original_ttl,
-            cname_ttl=self._cname_ttl if at_target else 0,
-            rrsig_expires=verdict.rrsig_expires,
-            target=text_of(name) if at_target else "",
-        )
-        self.readings.append((reading, verdict, name))
 
 
 def _nothing(owner: str, problem: str, left_out: tuple[str, ...] = ()) -> OwnerLook:

@@ -23,7 +23,7 @@ _ASKED = 3
 
 async def resolve(resolver: Resolver, name: Name, rrtype: int) -> Resolution:
     """Resolve with validation; where all is bogus since the root's own keys are, say that."""
-    found = await resolver.resolve(name, rrtype)
+    found = await resolver.begin(name, rrtype)
     if found.security != "bogus":
         return found
     why = await root_trouble(resolver)
@@ -32,7 +32,7 @@ async def resolve(resolver: Resolver, name: Name, rrtype: int) -> Resolution:
 
 async def root_trouble(resolver: Resolver) -> str:
     """Return why the root's keys cannot be validated from here, "" where they can."""
-    root = await resolver.resolve(_ROOT, wire.DNSKEY)
+    root = await resolver.begin(_ROOT, wire.DNSKEY)
     if root.security == "secure":
         return ""
     return f"the root zone's keys do not validate from here (network, or trust anchor): {root.why or root.security}"

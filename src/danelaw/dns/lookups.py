@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from danelaw.dns import contents
 from danelaw.dns import message as wire
@@ -125,28 +125,40 @@ class Lookups:
         async with self._turn:
             if self._closed.is_set():
                 return _given_up(lookup)
-            task = asyncio.create_task(self._find(lookup, name))
-            self._running.add(task)
+            end = asyncio.get_running_loop().time() + self._timeout
+            resolving = self._resolver.begin(name, RRTYPES[lookup.rrtype])
             try:
-                return await task
-            except asyncio.CancelledError:
-                if self._closed.is_set() and task.cancelled() and not _cancelled_from_outside():
-                    return _given_up(lookup)
-                raise
+                if not resolving.done():
+                    await asyncio.wait({resolving}, timeout=self._timeout * _PATIENCE)
+                if resolving.done() and resolving.result().security not in _FAILED:
+                    return self._good(lookup, name, resolving.result())
+                return await self._explained(lookup, name, resolving, end)
             finally:
-                self._running.discard(task)
+                resolving.cancel()
 
-    async def _find(self, lookup: Lookup, name: Name) -> LookedUp:
-        end = asyncio.get_running_loop().time() + self._timeout
-        resolving = asyncio.create_task(self._resolver.resolve(name, RRTYPES[lookup.rrtype]))
-        tasks: list[asyncio.Task[object]] = [resolving]
+    async def _explained(
+        self, lookup: Lookup, name: Name, resolving: "asyncio.Future[Resolution]", end: float
+    ) -> LookedUp:
+        """Return what is found with patience, or why nothing is, unless the resolver is closed meanwhile."""
+        if self._closed.is_set():
+            return _given_up(lookup)
+        task = asyncio.create_task(self._patiently(lookup, name, resolving, end))
+        self._running.add(task)
         try:
-            await asyncio.wait({resolving}, timeout=self._timeout * _PATIENCE)
-            if resolving.done() and resolving.result().security not in _FAILED:
-                return self._good(lookup, name, resolving.result())
-            bogus = resolving.done() and resolving.result().security == "bogus"
-            asking = asyncio.create_task(self._trouble(lookup, name, servers=not bogus))
-            tasks.append(asking)
+            return await task
+        except asyncio.CancelledError:
+            if self._closed.is_set() and task.cancelled() and not _cancelled_from_outside():
+                return _given_up(lookup)
+            raise
+        finally:
+            self._running.discard(task)
+
+    async def _patiently(
+        self, lookup: Lookup, name: Name, resolving: "asyncio.Future[Resolution]", end: float
+    ) -> LookedUp:
+        bogus = resolving.done() and resolving.result().security == "bogus"
+        asking = asyncio.create_task(self._trouble(lookup, name, servers=not bogus))
+        try:
             trouble = await self._either(resolving, asking, end)
             late = Resolution("TIMEOUT", "indeterminate", f"no answer within {self._timeout:g} s")
             found = resolving.result() if resolving.done() else late
@@ -154,16 +166,15 @@ class Lookups:
                 return self._good(lookup, name, found)
             return await self._failed(lookup, found, trouble, end)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     async def _either(
-        self, resolving: "asyncio.Task[Resolution]", asking: "asyncio.Task[_Trouble]", end: float
+        self, resolving: "asyncio.Future[Resolution]", asking: "asyncio.Task[_Trouble]", end: float
     ) -> "_Trouble":
         """Wait for a good answer, or until it is known why there is none."""
         loop = asyncio.get_running_loop()
-        waiting: set[asyncio.Task[object]] = {asking} if resolving.done() else {resolving, asking}
+        waiting: set[asyncio.Future[Any]] = {asking} if resolving.done() else {resolving, asking}
         while waiting and loop.time() < end:
             done, waiting = await asyncio.wait(waiting, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
             if resolving in done and resolving.result().security not in _FAILED:

@@ -152,6 +152,7 @@ def label_count(name: Name) -> int:
     return labels - 1 if labels and name.labels[0] == b"*" else labels
 
 
+_PLAIN_OCTETS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?", re.ASCII)
 """Most names: without escapes, and without characters that come in several cases or forms."""
 
@@ -174,6 +175,8 @@ def text_of(name: Name) -> str:
 
 @lru_cache(_NAMES_KEPT)
 def _text(labels: tuple[bytes, ...]) -> str:
+    if len(labels) > 1 and not b"".join(labels).translate(None, delete=_PLAIN_OCTETS):
+        return b".".join(labels).lower().decode("ascii")
     return Name(labels).canonicalize().to_text()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from danelaw.dns.message import Name
@@ -16,11 +17,15 @@ _LARGEST = 4096
 """How many answers are kept, of how many octets at most: two megabytes in all."""
 
 
-class Resolver(Protocol):
-    """Resolves names with validation, within its own time limit, and never raises for what the network does."""
+_Key = tuple[tuple[bytes, ...], int]
+"""A name's labels and a type."""
 
-    async def resolve(self, name: Name, rrtype: int) -> Resolution:
-        """Resolve one name and type."""
+
+class Resolver(Protocol):
+    """Resolves names with validation, within its own time limit, and never fails for what the network does."""
+
+    def begin(self, name: Name, rrtype: int) -> "asyncio.Future[Resolution]":
+        """Begin to resolve one name and type."""
         ...
 
 
@@ -34,15 +39,18 @@ class Remembered:
     def __init__(self, resolver: Resolver, seconds: Callable[[], float] | None = None) -> None:
         self._resolver = resolver
         self._seconds = seconds
-        self._known: OrderedDict[tuple[tuple[bytes, ...], int], tuple[float, Resolution]] = OrderedDict()
+        self._known: OrderedDict[_Key, tuple[float, Resolution]] = OrderedDict()
 
-    async def resolve(self, name: Name, rrtype: int) -> Resolution:
-        """Resolve one name and type."""
+    def begin(self, name: Name, rrtype: int) -> "asyncio.Future[Resolution]":
+        """Begin to resolve one name and type; see `Context.begin`."""
         found = self.known(name, rrtype)
         if found is None:
-            found = await self._resolver.resolve(name, rrtype)
-            self._keep((name.labels, rrtype), found)
-        return found
+            future = self._resolver.begin(name, rrtype)
+            future.add_done_callback(partial(self._keep, (name.labels, rrtype)))
+        else:
+            future = asyncio.get_running_loop().create_future()
+            future.set_result(found)
+        return future
 
     def known(self, name: Name, rrtype: int) -> Resolution | None:
         """Return what is remembered of one name and type, if anything is."""
@@ -52,11 +60,14 @@ class Remembered:
     def _now(self) -> float:
         return self._seconds() if self._seconds else asyncio.get_running_loop().time()
 
-    def _keep(self, key: tuple[tuple[bytes, ...], int], found: Resolution) -> None:
+    def _keep(self, key: _Key, future: "asyncio.Future[Resolution]") -> None:
         """Keep what is good and small; what failed may be over in a moment."""
         self._known.pop(key, None)
-        good = found.security in {"secure", "insecure"} and found.message is not None
-        if found.message is None or not good or found.ttl <= 0 or len(found.message.octets) > _LARGEST:
+        if future.cancelled() or future.exception() is not None:
+            return
+        found = future.result()
+        good = found.security in {"secure", "insecure"} and found.ttl > 0
+        if not good or found.message is None or len(found.message.octets) > _LARGEST:
             return
         self._known[key] = (self._now() + min(MOMENT, found.ttl), found)
         while len(self._known) > _KEPT:

@@ -239,7 +239,7 @@ class Context:
         self._spec = spec
         self._timeout = timeout
         self._config = partial(config_text, spec, validate=validate, lasting=lasting, may_reach=may_reach)
-        self._waiting: dict[int, asyncio.Future[tuple[int, Resolution]]] = {}
+        self._waiting: dict[int, asyncio.Future[Resolution]] = {}
         self._counter = 0
         self._ctx: Any = None
         self._fd = -1
@@ -263,7 +263,7 @@ class Context:
         self._close()
         for future in self._waiting.values():
             if not future.done():
-                future.set_result((0, _CLOSED))
+                future.set_result(_CLOSED)
 
     def _close(self) -> None:
         if self._ctx is not None:
@@ -286,28 +286,41 @@ class Context:
 
     async def resolve(self, name: Name, rrtype: int, limit: float | None = None) -> Resolution:
         """Resolve a name; return within the context's time limit or a shorter one, whatever the network does."""
+        return await self.begin(name, rrtype, limit)
+
+    def begin(self, name: Name, rrtype: int, limit: float | None = None) -> "asyncio.Future[Resolution]":
+        """Begin to resolve a name, as `resolve` does; who cancels what is returned gives it up."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Resolution] = loop.create_future()
         if self._ctx is None:
-            return _CLOSED
+            future.set_result(_CLOSED)
+            return future
         limit = self._timeout if limit is None else min(limit, self._timeout)
-        future: asyncio.Future[tuple[int, Resolution]] = asyncio.get_running_loop().create_future()
         self._counter += 1
         token = self._counter
         self._waiting[token] = future
         query = ctypes.c_int(0)
         error = self._lib.ub_resolve_async(
-            self._ctx, name.to_text().encode(), rrtype, wire.IN, token, self._callback, ctypes.byref(query)
+            self._ctx, wire.text_of(name).encode(), rrtype, wire.IN, token, self._callback, ctypes.byref(query)
         )
-        try:
-            if not error:
-                async with asyncio.timeout(limit):
-                    error, resolution = await future
-            return self._failed(error) if error else resolution
-        except TimeoutError:
-            return Resolution("TIMEOUT", "indeterminate", f"no answer within {limit:g} s")
-        finally:
-            del self._waiting[token]
-            if not future.done() or future.cancelled():
-                self._cancel(query)
+        timer = loop.call_later(limit, self._late, future, query, limit)
+        future.add_done_callback(partial(self._over, token, timer, query))
+        if error:
+            self._settle(future, error, None)
+        return future
+
+    def _late(self, future: "asyncio.Future[Resolution]", query: ctypes.c_int, limit: float) -> None:
+        if not future.done():
+            future.set_result(Resolution("TIMEOUT", "indeterminate", f"no answer within {limit:g} s"))
+            self._cancel(query)
+
+    def _over(
+        self, token: int, timer: asyncio.TimerHandle, query: ctypes.c_int, future: "asyncio.Future[Resolution]"
+    ) -> None:
+        timer.cancel()
+        del self._waiting[token]
+        if future.cancelled():
+            self._cancel(query)
 
     def _cancel(self, query: ctypes.c_int) -> None:
         """Give up what nobody waits for any more, so that libunbound does not go on with it."""
@@ -319,11 +332,16 @@ class Context:
         try:
             future = self._waiting.get(token or 0)
             if future is not None and not future.done():
-                found = Resolution("SERVFAIL", "indeterminate") if error else _resolution(result.contents)
-                future.set_result((error, found))
+                self._settle(future, error, None if error else _resolution(result.contents))
         finally:
             if result:
                 self._lib.ub_resolve_free(result)
+
+    def _settle(self, future: "asyncio.Future[Resolution]", error: int, found: Resolution | None) -> None:
+        try:
+            future.set_result(found or self._failed(error))
+        except InputError as unusable:
+            future.set_exception(unusable)
 
     def _failed(self, error: int) -> Resolution:
         if error == -7:  # UB_INITFAIL: the files are read at the first query

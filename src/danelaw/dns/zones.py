@@ -113,26 +113,28 @@ class Asker:
 
     async def ask(self, server: Address, name: Name, rrtype: int) -> Message:
         """Return the server's answer. Raises `NoAnswer`."""
-        if not self.allowed(server):
-            raise NoAnswer(_FORBIDDEN, sent=False)
+        return await asyncio.shield(self._begun(server, name, rrtype))
+
+    async def ask_all(self, servers: Iterable[Address], name: Name, rrtype: int) -> dict[Address, Message | NoAnswer]:
+        """Return each server's answer, or why it gave none; they are all asked at once."""
+        found: dict[Address, Message | NoAnswer] = {}
+        for server, task in [(server, self._begun(server, name, rrtype)) for server in servers]:
+            try:
+                found[server] = await asyncio.shield(task)
+            except NoAnswer as error:
+                found[server] = error
+        return found
+
+    def _begun(self, server: Address, name: Name, rrtype: int) -> "asyncio.Task[Message]":
+        """Return the task that asks a question, the one that runs already if it was asked."""
         key = (server, name, rrtype)
         if key not in self._memo:
             self._memo[key] = asyncio.create_task(self._ask(*key))
-        return await asyncio.shield(self._memo[key])
-
-    async def ask_all(self, servers: Iterable[Address], name: Name, rrtype: int) -> dict[Address, Message | NoAnswer]:
-        """Return each server's answer, or why it gave none."""
-        asked = list(servers)
-        found = await asyncio.gather(*(self._or_not(server, name, rrtype) for server in asked))
-        return dict(zip(asked, found, strict=True))
-
-    async def _or_not(self, server: Address, name: Name, rrtype: int) -> Message | NoAnswer:
-        try:
-            return await self.ask(server, name, rrtype)
-        except NoAnswer as error:
-            return error
+        return self._memo[key]
 
     async def _ask(self, server: Address, name: Name, rrtype: int) -> Message:
+        if not self.allowed(server):
+            raise NoAnswer(_FORBIDDEN, sent=False)
         async with self._gate:
             # one that was silent all the time a moment ago gets one more chance for each further question
             tries = 1 if server in self._silent else self._tries
