@@ -108,6 +108,7 @@ class Rolling(Story):
     deaf: set[str] = field(default_factory=set)
     truth: dict[str, dict[str, Records]] = field(default_factory=dict)
     served: dict[tuple[str, Records], datetime] = field(default_factory=dict)
+    ttls: dict[tuple[str, Records], int] = field(default_factory=dict)
     mint: Callable[[KeyFact, datetime], Chain] | None = None
     done: list[tuple[datetime, Step]] = field(default_factory=list)
     after: Callable[[], object] = lambda: None
@@ -158,6 +159,8 @@ class Rolling(Story):
             elif server not in self.frozen and truth[server] != zone.primary:
                 self.served[zone.owner, truth[server]] = self.now
                 truth[server] = zone.primary
+            place = zone.owner, truth[server]
+            self.ttls[place] = max(self.ttls.get(place, 0), zone.ttl)
 
     def look(self) -> Self:
         for zone in self.zones:
