@@ -37,9 +37,12 @@ from fakes.facts import (
     HOUR,
     MINUTE,
     NAME,
+    OURS,
     OWNER,
     SECOND,
+    SMTP,
     START,
+    THEIRS,
     Story,
     certificate,
     desired,
@@ -342,6 +345,55 @@ def test_an_address_that_presents_the_old_key_again_is_seen_to() -> None:
     assert [each[:2] for each in live] == [(START, START + HOUR), (START + 2 * HOUR, None)]
     other = [each for each in row(shown(story.facts, story.now), "Keys", 1) if each[2] == "live"]
     assert [each[:2] for each in other] == [(START + HOUR, START + 2 * HOUR)]
+
+
+def live(timeline: Timeline, place: int) -> list[tuple[datetime, datetime | None]]:
+    return [(each[0], each[1]) for each in row(timeline, "Keys", place) if each[2] == "live"]
+
+
+def test_what_fell_silent_or_left_dns_presents_nothing_any_more() -> None:
+    story = Story(now=START)
+    story.deployed(1, OLD)
+    story.at[THEIRS] = (OLD,)
+    story.look().later(DAY).deployed(2, NEW).look()
+    assert live(shown(story.facts, story.now), 0) == [(START, None)]  # the other address does
+    both = replace(story, presents={SMTP: dict(story.at)}, looked=set(story.looked))
+    story.at[THEIRS] = "connection refused"
+    story.later(HOUR).look().later(HOUR).look()
+    assert live(shown(story.facts, story.now), 0) == [(START, START + DAY + HOUR)]
+    del both.at[THEIRS]
+    both.later(HOUR).look()
+    assert live(shown(both.facts, both.now), 0) == [(START, None)]  # who knows the address may go there yet
+    both.later(2 * DAY).look()
+    assert live(shown(both.facts, both.now), 0) == [(START, START + DAY)]
+
+
+def test_a_chain_that_lingers_beside_the_new_one_ends_when_it_was_seen_last() -> None:
+    story = Story(now=START)
+    story.deployed(1, OLD).look().later(HOUR).deployed(2, NEW)
+    story.at[OURS] = (NEW, replace(OLD, algorithm="ecdsa"))
+    story.look().later(MINUTE).look()
+    story.at[OURS] = (NEW,)
+    story.later(HOUR).look().later(DAY).look()
+    lingering = live(shown(story.facts, story.now), 0)[-1]
+    assert lingering[1] == START + HOUR + MINUTE
+    assert live(shown(story.facts, story.now), 1) == [(START + HOUR, None)]
+
+
+def test_a_server_that_fell_silent_served_what_it_did_until_then() -> None:
+    story = Story(now=START)
+    story.has_key(OLD).dns.serve(of_key(OLD))
+    story.look()
+    story.dns.servers["ns2"] = "timeout"
+    story.later(HOUR).look()
+    story.dns.servers["ns1"] = (of_key(NEW),)
+    story.later(HOUR).look().later(HOUR).look()
+    served = [each for each in row(shown(story.facts, story.now), "Records", 0) if each[2] != "cached"]
+    assert served[0][0] == START
+    assert served[-1][1] == START + 2 * HOUR
+    cached = row(shown(story.facts, story.now), "Records", 0)[-1]
+    assert cached[2] == "cached"
+    assert (cached[1] or START) > START + 10 * DAY  # the gate: it may serve it yet, while its signatures hold
 
 
 def test_a_certificate_is_valid_until_it_is_over_or_revoked() -> None:

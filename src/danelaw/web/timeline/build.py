@@ -36,7 +36,7 @@ def timeline_of(desired: Desired, facts: Facts, entries: Sequence[Entry], now: d
     """
     spec = next(spec for spec in desired.certificates if spec.name == certificate)
     coming = foreseen(desired, facts, entries)
-    lives, sights, since = Lives.of(facts, coming), Sights.of_certificate(spec, coming), now - PAST
+    lives, sights, since = Lives.of(facts, coming), Sights.of_certificate(spec, coming, now), now - PAST
     letters: dict[TlsaRecord, str] = {}
     found = []
     owners = list(dict.fromkeys(claim.endpoint.owner for claim in spec.claims))

@@ -1,10 +1,11 @@
 """What addresses present over time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from danelaw.model import CertificateSpec, Chain, Endpoint, Facts, Presented
+from danelaw.lifecycle.sight import ADDRESS_TTL
+from danelaw.model import CertificateSpec, Chain, Endpoint, Facts, Presented, Silent
 from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, joined, present
 
 Place = tuple[Endpoint, str]
@@ -13,21 +14,23 @@ Place = tuple[Endpoint, str]
 class Sights:
     """What the addresses of some endpoints present, and when."""
 
-    def __init__(self, rows: Iterable[Presented]) -> None:
-        self.rows = list(rows)
+    def __init__(self, facts: Facts, has: Callable[[Endpoint], bool], now: datetime) -> None:
+        self.now = now
+        self.rows = [row for row in facts.presented if has(row.endpoint)]
+        self.silent = [row for row in facts.silent if has(row.endpoint)]
 
     @classmethod
-    def of_certificate(cls, spec: CertificateSpec, facts: Facts) -> "Sights":
+    def of_certificate(cls, spec: CertificateSpec, facts: Facts, now: datetime) -> "Sights":
         """Return what the endpoints present that a certificate is for."""
         endpoints = {claim.endpoint for claim in spec.claims}
         for deployment in spec.deployments:
             endpoints |= {*deployment.endpoints, *deployment.watched}
-        return cls(row for row in facts.presented if row.endpoint in endpoints)
+        return cls(facts, lambda endpoint: endpoint in endpoints, now)
 
     @classmethod
-    def at_owner(cls, owner: str, facts: Facts) -> "Sights":
+    def at_owner(cls, owner: str, facts: Facts, now: datetime) -> "Sights":
         """Return what the endpoints present that the records of an owner name are for."""
-        return cls(row for row in facts.presented if row.endpoint.owner == owner)
+        return cls(facts, lambda endpoint: endpoint.owner == owner, now)
 
     @property
     def chains(self) -> list[Chain]:
@@ -43,24 +46,46 @@ class Sights:
         places: dict[Place, list[Presented]] = {}
         for row in self.rows:
             places.setdefault((row.endpoint, row.address), []).append(row)
-        return {f"{endpoint} {address}": self._track(rows) for (endpoint, address), rows in places.items()}
+        looks: list[Presented | Silent] = [*self.rows, *self.silent]
+        newest: dict[Endpoint, datetime] = {}
+        last: dict[Place, datetime] = {}
+        for look in looks:
+            at, place = min(look.last_at, self.now), (look.endpoint, look.address)
+            newest[look.endpoint] = max(newest.get(look.endpoint, at), at)
+            last[place] = max(last.get(place, at), at)
+        tracks = {}
+        for (endpoint, address), rows in places.items():
+            seen = last[endpoint, address]
+            # An address that DNS gives no more is not looked at, while the others are.
+            gone = seen if seen + ADDRESS_TTL < newest[endpoint] else None
+            silent = [row for row in self.silent if (row.endpoint, row.address) == (endpoint, address)]
+            tracks[f"{endpoint} {address}"] = _track(rows, silent, gone)
+        return tracks
 
-    def _track(self, rows: list[Presented]) -> list[Sighting[tuple[Chain, ...]]]:
-        """Return what was presented at one place; between two looks, what the earlier one saw."""
-        starts = sorted({row.first_at for row in rows})
-        ends = [self._until(row.last_at, starts) for row in rows]
-        bounds = sorted({*starts, *(end for end in ends if end is not None)})
-        track = []
-        for start, until in zip(bounds, [*bounds[1:], None], strict=True):
-            chains = tuple(
-                row.chain
-                for row, end in zip(rows, ends, strict=True)
-                if row.first_at <= start and (end is None or start < end)
-            )
-            track.append(Sighting(start, until, chains))
-        return track
 
-    @staticmethod
-    def _until(last_at: datetime, starts: list[datetime]) -> datetime | None:
-        """Return when something else was first seen after what was last seen then; None: it is what was seen last."""
-        return next((start for start in starts if start > last_at), None)
+def _track(
+    rows: Sequence[Presented], silent: Sequence[Silent], gone: datetime | None
+) -> list[Sighting[tuple[Chain, ...]]]:
+    """Return what was presented at one place: between two looks what the earlier one saw, in a silence nothing.
+
+    One that another was seen beside and outlived (old workers linger) ends when it was seen last.
+    """
+    others: list[Presented | Silent] = [*rows, *silent]
+    starts = sorted({each.first_at for each in others})
+
+    def end(row: Presented) -> datetime | None:
+        if any(each.first_at <= row.last_at < each.last_at for each in others):
+            return row.last_at
+        return next((start for start in starts if start > row.last_at), gone)
+
+    ends = [end(row) for row in rows]
+    bounds = sorted({*starts, *(at for at in ends if at is not None)})
+    track = []
+    for start, until in zip(bounds, [*bounds[1:], None], strict=True):
+        chains = tuple(
+            row.chain
+            for row, ended in zip(rows, ends, strict=True)
+            if row.first_at <= start and (ended is None or start < ended)
+        )
+        track.append(Sighting(start, until, chains))
+    return track

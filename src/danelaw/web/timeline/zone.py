@@ -1,9 +1,10 @@
 """The records at one owner name over time: from publication to withdrawal, and until no cache holds them any more."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
+from itertools import zip_longest
+from typing import NamedTuple
 
 from danelaw.lifecycle.gate import (
     GRACE,
@@ -21,11 +22,22 @@ from danelaw.model import Chain, Desired, Facts, RRsetSeen, TlsaRecord
 from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, cut, joined, present
 from danelaw.web.timeline.lives import Life, Lives, digest, is_instant, spans_of
 from danelaw.web.timeline.sights import Sights
-from danelaw.web.timeline.spans import ROLE_WORDS, Group, Kind, Role, Row, Span, count, is_after
+from danelaw.web.timeline.spans import ROLE_WORDS, Group, Role, Row, Span, count, is_after
 
 Records = tuple[TlsaRecord, ...]
-Tail = tuple[Records, Interval, datetime | None]
-"""An RRset, when it was served, and until when a sender may hold it (None: nobody can say)."""
+
+
+class Tail(NamedTuple):
+    """An RRset, when it was served, and until when a sender may hold it (None: nobody can say).
+
+    ``sure``: L + w alone. What the gate adds (servers that nobody hears, clocks that were set) may be, and need not.
+    """
+
+    rrset: Records
+    served: Interval
+    until: datetime | None
+    sure: datetime | None
+
 
 MOST_RECORDS = 10
 MOST_ANSWERS = 8
@@ -39,11 +51,10 @@ class Zone:
 
     def __init__(self, desired: Desired, before: Facts, facts: Facts, owner: str, now: datetime) -> None:
         self.desired, self.before, self.facts, self.owner, self.now = desired, before, facts, owner, now
-        rows = sorted((row for row in facts.rrsets if row.owner == owner), key=lambda row: row.first_at)
         self.by_rrset: dict[Records, list[RRsetSeen]] = {}
-        for row in rows:
-            self.by_rrset.setdefault(tuple(sorted(row.rdatas)), []).append(row)
-        self.tracks = _tracks(rows, relevant_servers(facts, owner, now))
+        for row in sorted((row for row in facts.rrsets if row.owner == owner), key=lambda row: row.first_at):
+            self.by_rrset.setdefault(_in_order(row), []).append(row)
+        self.tracks = _tracks(facts, owner, now)
         self.tails = self._tails()
 
     @property
@@ -75,9 +86,9 @@ class Zone:
     def cached(self, record: TlsaRecord, start: datetime, end: datetime) -> datetime | None:
         """Return until when a sender may hold an RRset with a record that was served from ``start`` to ``end``."""
         until = [
-            tail
-            for rrset, served, tail in self.tails
-            if record in rrset and served.end is not None and start < served.end <= end
+            tail.until
+            for tail in self.tails
+            if record in tail.rrset and tail.served.end is not None and start < tail.served.end <= end
         ]
         return None if None in until else max([end, *filter(None, until)])
 
@@ -113,7 +124,7 @@ class Zone:
     @cached_property
     def _presented(self) -> list[tuple[Chain, list[Interval]]]:
         """Return when each chain was or will be presented here."""
-        sights = Sights.at_owner(self.owner, self.facts)
+        sights = Sights.at_owner(self.owner, self.facts, self.now)
         return [
             (chain, sights.live(lambda seen, leaf=chain.leaf_sha256: seen.leaf_sha256 == leaf))  # type: ignore[misc]
             for chain in sights.chains
@@ -126,40 +137,53 @@ class Zone:
             times = joined(interval for interval, _ in present(self.tracks, lambda seen, rrset=rrset: seen == rrset))  # type: ignore[misc]
             for number, interval in enumerate(times):
                 coming = times[number + 1].start if number + 1 < len(times) else None
-                until = self._until(rows, interval, holding.get(rrset))
+                tail = self._tail(rrset, rows, interval, holding.get(rrset))
                 if coming is not None:
-                    until = min(until or coming, coming)
-                found.append((rrset, interval, until))
-        return sorted(found, key=lambda tail: tail[1].start)
+                    tail = tail._replace(until=min(tail.until or coming, coming))
+                found.append(tail)
+        return sorted(found, key=lambda tail: tail.served.start)
 
-    def _until(self, rows: Iterable[RRsetSeen], interval: Interval, item: Held | None) -> datetime | None:
+    def _tail(self, rrset: Records, rows: Iterable[RRsetSeen], served: Interval, item: Held | None) -> Tail:
         """Return L + w of an RRset, where it has an L; what the gate says of now counts before what is reckoned."""
-        if interval.end is None:
-            return None
-        known = [row for row in rows if row.first_at < interval.end]
-        until = interval.end + span(known, self.desired.lookup_margin)
+        if served.end is None:
+            return Tail(rrset, served, None, None)
+        known = [row for row in rows if row.first_at < served.end]
+        sure = until = served.end + span(known, self.desired.lookup_margin)
         signed = [row.rrsig_expires for row in known if row.rrsig_expires]
         if signed and is_strict(self.desired, self.owner):
             until = max(until, max(signed) + SIGNED_ANEW + GRACE)
-        if interval.end >= self.now or (item is not None and item.until is None):
-            return until
-        return item.until if item is not None else min(until, self.now)
+        if item is not None and item.until is not None and served.end < self.now:
+            until = item.until
+        elif item is None and served.end < self.now:
+            until = min(until, self.now)
+        return Tail(rrset, served, until, sure)
 
 
-def _tracks(rows: Iterable[RRsetSeen], listed: frozenset[str]) -> Tracks[Records]:
-    """Return what each server served. What one that is named no more served last, it served until it was last seen."""
+def _tracks(facts: Facts, owner: str, now: datetime) -> Tracks[Records]:
+    """Return what each server served: until it was seen to serve something else, fell silent, or was named no more."""
     by_server: dict[str, list[RRsetSeen]] = {}
-    for row in rows:
+    for row in sorted((row for row in facts.rrsets if row.owner == owner), key=lambda row: row.first_at):
         by_server.setdefault(row.server, []).append(row)
+    listed = relevant_servers(facts, owner, now)
     tracks: dict[str, list[Sighting[Records]]] = {}
     for server, own in by_server.items():
-        # Rows are many (each signing anew begins one) and changes are few.
-        changes = [own[0], *(row for before, row in pairwise(own) if set(before.rdatas) != set(row.rdatas))]
-        ends = [*(row.first_at for row in changes[1:]), None if server in listed else own[-1].last_at]
-        tracks[server] = [
-            Sighting(row.first_at, end, tuple(sorted(row.rdatas))) for row, end in zip(changes, ends, strict=True)
-        ]
+        silences = [row.first_at for row in facts.unreachable if (row.owner, row.server) == (owner, server)]
+        track: list[Sighting[Records]] = []
+        for row, after in zip_longest(own, own[1:]):
+            silent = min((at for at in silences if at > row.last_at), default=None)
+            ends = [at for at in (after.first_at if after else None, silent) if at is not None]
+            end = min(ends, default=None if server in listed else row.last_at)
+            rrset = _in_order(row)
+            if track and track[-1].what == rrset and track[-1].end == row.first_at:
+                track[-1] = Sighting(track[-1].start, end, rrset)  # signing anew begins a row, and changes nothing
+            else:
+                track.append(Sighting(row.first_at, end, rrset))
+        tracks[server] = track
     return tracks
+
+
+def _in_order(row: RRsetSeen) -> Records:
+    return tuple(sorted(row.rdatas))
 
 
 def record_group(zone: Zone, lives: Lives, letters: dict[TlsaRecord, str], since: datetime, certificate: str) -> Group:
@@ -211,17 +235,14 @@ def _said_of(zone: Zone, record: TlsaRecord, owner: Life | Role, certificate: st
 
 def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) -> Group:
     """Return the whole RRsets of an owner name as rows: what a sender that asked once may still hold."""
-    times: dict[Records, list[tuple[Interval, Kind]]] = {}
-    for rrset, interval, until in zone.tails:
-        if rrset and (until is None or until > since):
-            found = times.setdefault(rrset, [])
-            found.append((interval, "served"))
-            if interval.end is not None and (until is None or until > interval.end):
-                found.append((Interval(interval.end, until), "cached"))
+    times: dict[Records, list[Tail]] = {}
+    for tail in zone.tails:
+        if tail.rrset and (tail.until is None or tail.until > since):
+            times.setdefault(tail.rrset, []).append(tail)
     known = []
-    for rrset, intervals in list(times.items())[-MOST_ANSWERS:]:
+    for rrset, tails in list(times.items())[-MOST_ANSWERS:]:
         refusing = zone.refusing(rrset)
-        spans = [span for interval, kind in intervals for span in _judged(interval, kind, refusing)]
+        spans = [span for tail in tails for span in _judged(tail, refusing)]
         known.append(Row(named(rrset, letters), _many(rrset), tuple(spans)))
     unknown = zone.unknown()
     before = [Row("unknown", "before the first look", (Span(*unknown, "cached", "answer"),))] if unknown else []
@@ -233,14 +254,23 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
     )
 
 
-def _judged(interval: Interval, kind: Kind, refusing: Sequence[Interval]) -> list[Span]:
-    """Return an interval of an answer as spans, those apart in which whoever holds it refuses what is presented."""
-    pieces = cut(interval, (at for each in refusing for at in each if at is not None))
-    return [
-        Span(*each, kind, "refused" if any(other.holds(each.start) for other in refusing) else "answer")
-        for each in pieces
-        if not is_instant(each)
-    ]
+def _judged(tail: Tail, refusing: Sequence[Interval]) -> Iterator[Span]:
+    """Yield an answer as spans, those apart in which whoever holds it refuses what is presented."""
+    changes = [at for each in refusing for at in each if at is not None]
+    served, until, sure = tail.served, tail.until, tail.sure
+    for piece in cut(served, changes):
+        if not is_instant(piece):
+            yield Span(*piece, "served", _role(piece, refusing))
+    if served.end is None or (until is not None and until <= served.end):
+        return
+    for piece in cut(Interval(served.end, until), [*changes, *([sure] if sure else [])]):
+        if not is_instant(piece):
+            certain = sure is None or piece.start < sure
+            yield Span(*piece, "cached", _role(piece, refusing) if certain else "answer")
+
+
+def _role(piece: Interval, refusing: Sequence[Interval]) -> Role:
+    return "refused" if any(each.holds(piece.start) for each in refusing) else "answer"
 
 
 def named(rrset: Sequence[TlsaRecord], letters: Mapping[TlsaRecord, str]) -> str:
