@@ -67,18 +67,29 @@ class SimKeys:
         self._spare = spare
         self.files = dict(files)
         self.shelf = Shelf()
+        self._known = {key.spki_sha256: key for key in (*files.values(), *([spare] if spare else []))}
+        self.deployed: Callable[[str], str | None] = nobody
+        """Says the digest of the key in a deployed file."""
         self._number = FIRST_MADE
         self.needed: Callable[[KeyFact, Literal["archive", "shred"]], str | None] = nobody
         self.wrong: list[str] = []
 
     def peek(self, spec: CertificateSpec) -> KeyFact | None:
-        return self._fact(spec, self.files[spec.key], "adopted") if spec.key else None
+        return self._fact(spec, self._read(spec.key), "adopted") if spec.key else None
+
+    def _read(self, path: str) -> SimKey:
+        if path in self.files:
+            return self.files[path]
+        spki = self.deployed(path)
+        if spki is None or spki not in self._known:
+            raise Refused(f"{path}: no key")
+        return self._known[spki]
 
     def take(self, spec: CertificateSpec) -> KeyFact:
         if self._faults.strikes("the disk is full", 0.02):
             raise FULL
         if spec.key:
-            key = self.files[spec.key]
+            key = self._read(spec.key)
             self.shelf.here.setdefault(key.spki_sha256, key)
             return self._fact(spec, key, "adopted")
         if spec.name not in self.shelf.first:
@@ -112,7 +123,7 @@ class SimKeys:
         if key is None:
             key = pooled_key(self._number, algorithm_of(spec.key_type or "p256"))
             self._number += 1
-        self.shelf.here[key.spki_sha256] = key
+        self.shelf.here[key.spki_sha256] = self._known[key.spki_sha256] = key
         self.shelf.made.setdefault(spec.name, []).append(key.spki_sha256)
         return key
 

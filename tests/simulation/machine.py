@@ -57,9 +57,14 @@ class SimHost:
         self.keys = SimKeys(timeline, faults, keys, spare)
         self._addresses = addresses
         self.disk = Disk()
+        self.keys.deployed = self._key_in
         self.breaks = 0.0
         """How often a generation is staged whose files break the config test of what reads them."""
         self.commands: dict[tuple[str, ...], Callable[[], None]] = {}
+
+    def _key_in(self, path: str) -> str | None:
+        content = self.disk.paths.get(path)
+        return content.chain.spki_sha256 if content and "key" in content.parts else None
 
     def peek_key(self, spec: CertificateSpec) -> KeyFact | None:
         return self.keys.peek(spec)

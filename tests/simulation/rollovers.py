@@ -10,12 +10,15 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Literal
 
-from danelaw.errors import InputError, Refused
+from danelaw.errors import DanelawError, InputError, LeaseHeld, Refused
 from danelaw.model import CertificateSpec, ChainFact, SpareKey, TlsaClaim, TlsaRecord
+from danelaw.run.adopt import adopt
 from danelaw.run.intents import ask_revocation, ask_rollover, cancel_rollover
 from danelaw.run.rings import Outcome
 from simulation.ca import Dislike
 from simulation.faults import Life
+from simulation.keys import Shelf
+from simulation.machine import Content
 from simulation.mint import pooled_key
 from simulation.scenarios import CALM_DAYS, CERT_256, DAYS, SPKI_256, SPKI_512, World
 from simulation.timeline import START
@@ -57,6 +60,8 @@ def turn_over(world: World, rng: Random) -> World:
         _full_disks(world, rng)
     if rng.random() < 0.3:
         _second_writer(world, rng)
+    if rng.random() < 0.12:
+        _old_backup(world, rng)
     world.meddling.sort(key=lambda item: item[0])
     return world
 
@@ -91,7 +96,10 @@ def _claims_policy(rng: Random) -> Change:
 
 
 def _lead_elsewhere(world: World, rng: Random) -> None:
-    """Let an owner name be an alias from the first day, until a person puts the records there themselves."""
+    """Let an owner name be an alias from the first day, until a person puts the records there themselves.
+
+    Whoever holds the CNAME goes on asking at its target, where the next key that is made after that never comes.
+    """
     owner = rng.choice(world.spec.claims).endpoint.owner
     world.zone.begin_alias(owner, Alias(ALIAS, rng.choice((300, 86400, 172800))))
     if rng.random() < 0.8:
@@ -99,7 +107,9 @@ def _lead_elsewhere(world: World, rng: Random) -> None:
         world.meddling.append((when, counted(world, "an alias goes", lambda: world.zone.lead(owner, None))))
         if rng.random() < 0.7:
             soon = when + timedelta(minutes=rng.uniform(1, 600))
-            world.meddling.append((soon, asks(world, world.spec.name, emergency=rng.random() < 0.5)))
+            for spec in world.desired.certificates:
+                world.edit(spec.name, lambda spec: replace(spec, next_key=False))
+                world.meddling.append((soon, asks(world, spec.name, emergency=rng.random() < 0.5)))
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -191,6 +201,12 @@ def react(world: World, outcome: Outcome) -> bool:
     if wants_spare and world.spares:
         world.edit(world.spec.name, lambda spec: replace(spec, key=world.spares[-1]))
         return True
+    if "unknown-live" in holds:
+        try:
+            adopt(world.desired, world.rings(Life(None)), holds["unknown-live"])
+            world.faults.counts["a person adopts what is live"] += 1
+        except (DanelawError, LeaseHeld):
+            world.faults.counts["an adoption is refused"] += 1
     if "spare-used" in holds:
         name_a_spare(world, holds["spare-used"])
     return not holds.keys().isdisjoint({"lost", "overwritten"})
@@ -349,6 +365,26 @@ def _full_disks(world: World, rng: Random) -> None:
 
         world.timeline.at(when, fill(full=True))
         world.timeline.at(when + timedelta(hours=rng.choice((0.1, 3, 30)) * rng.random()), fill(full=False))
+
+
+def _old_backup(world: World, rng: Random) -> None:
+    """Let the state folder be put back as it was days ago; what services read stays as it is."""
+    when = _when(rng)
+    kept: list[tuple[bytes, Shelf, dict[tuple[str, int], dict[str, Content]]]] = []
+
+    def keep() -> None:
+        generations = dict(world.host.disk.generations)
+        kept.append((world.store.backup(), world.host.keys.shelf.copy(), generations))
+
+    def put_back() -> None:
+        backup, shelf, generations = kept[0]
+        world.store.restore(backup)
+        world.host.keys.shelf, world.host.disk.generations = shelf, generations
+        world.restored = True
+
+    world.meddling.append((when, keep))
+    later = when + timedelta(days=rng.choice((1, 12, 60)) * rng.random())
+    world.meddling.append((later, counted(world, "a backup of days ago is put back", put_back)))
 
 
 def _second_writer(world: World, rng: Random) -> None:

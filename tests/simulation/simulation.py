@@ -225,7 +225,7 @@ class Simulation:
         report.rollovers = sum(key.current_since is not None for key in world.store.snapshot().keys) - len(world.keys)
         report.faults = world.faults.counts
         report.violations.extend(refused(world, report, CLIENTS if world.rolls else CLIENTS // 4))
-        report.violations.extend(_trespasses(world))
+        report.violations.extend([] if world.restored else _trespasses(world))
         report.violations.extend(unfinished(world))
         report.violations.extend(_hammering(world))
         report.violations.extend(world.wrong)
