@@ -6,11 +6,10 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import NamedTuple
 
+from danelaw import dane
 from danelaw.lifecycle.gate import (
     GRACE,
     Held,
-    acceptable,
-    claims_at,
     held,
     is_strict,
     owner_state,
@@ -22,7 +21,7 @@ from danelaw.model import Chain, Desired, Facts, RRsetSeen, TlsaRecord
 from danelaw.web.timeline.intervals import Interval, Sighting, Tracks, cut, joined, present
 from danelaw.web.timeline.lives import Life, Lives, digest, is_instant, spans_of
 from danelaw.web.timeline.sights import Sights
-from danelaw.web.timeline.spans import ROLE_WORDS, Group, Role, Row, Span, count, is_after
+from danelaw.web.timeline.spans import ROLE_WORDS, Group, Kind, Role, Row, Span, count, is_after
 
 Records = tuple[TlsaRecord, ...]
 
@@ -30,7 +29,8 @@ Records = tuple[TlsaRecord, ...]
 class Tail(NamedTuple):
     """An RRset, when it was served, and until when a sender may hold it (None: nobody can say).
 
-    ``sure``: L + w alone. What the gate adds (servers that nobody hears, clocks that were set) may be, and need not.
+    ``sure``: w after it was seen last. What the gate counts beyond (when the next look came, servers that nobody hears,
+    clocks that were set) may be, and need not.
     """
 
     rrset: Records
@@ -113,12 +113,15 @@ class Zone:
         state = owner_state(self.before, self.owner)
         if state is not None and state.security == "insecure":
             return []
-        claims = claims_at(self.desired, self.owner)
+        smtp, host = self.owner.startswith("_25."), self.owner.split(".", 2)[2].rstrip(".")
+        if not any(dane.usable(record, smtp=smtp) for record in rrset):
+            return []
+        # What every sender refuses: the gate is stricter, by what is claimed now, which was another thing then.
         return joined(
             each
             for chain, times in self._presented
             for each in times
-            if not acceptable(rrset, chain, claims, self.owner, each.start)
+            if not dane.accepts(rrset, chain, (host,), each.start, smtp=smtp)
         )
 
     @cached_property
@@ -148,7 +151,10 @@ class Zone:
         if served.end is None:
             return Tail(rrset, served, None, None)
         known = [row for row in rows if row.first_at < served.end]
-        sure = until = served.end + span(known, self.desired.lookup_margin)
+        wait = span(known, self.desired.lookup_margin)
+        until = served.end + wait
+        seen = max((row.last_at for row in known), default=served.end)
+        sure = until if served.end >= self.now else min(seen, served.end) + wait
         signed = [row.rrsig_expires for row in known if row.rrsig_expires]
         if signed and is_strict(self.desired, self.owner):
             until = max(until, max(signed) + SIGNED_ANEW + GRACE)
@@ -256,21 +262,18 @@ def answer_group(zone: Zone, letters: dict[TlsaRecord, str], since: datetime) ->
 
 def _judged(tail: Tail, refusing: Sequence[Interval]) -> Iterator[Span]:
     """Yield an answer as spans, those apart in which whoever holds it refuses what is presented."""
-    changes = [at for each in refusing for at in each if at is not None]
     served, until, sure = tail.served, tail.until, tail.sure
-    for piece in cut(served, changes):
-        if not is_instant(piece):
-            yield Span(*piece, "served", _role(piece, refusing))
-    if served.end is None or (until is not None and until <= served.end):
-        return
-    for piece in cut(Interval(served.end, until), [*changes, *([sure] if sure else [])]):
-        if not is_instant(piece):
-            certain = sure is None or piece.start < sure
-            yield Span(*piece, "cached", _role(piece, refusing) if certain else "answer")
-
-
-def _role(piece: Interval, refusing: Sequence[Interval]) -> Role:
-    return "refused" if any(each.holds(piece.start) for each in refusing) else "answer"
+    if sure is not None:
+        refusing = [Interval(each.start, min(each.end or sure, sure)) for each in refusing if each.start < sure]
+    changes = [at for each in refusing for at in each if at is not None]
+    times: list[tuple[Interval, Kind]] = [(served, "served")]
+    if served.end is not None and (until is None or until > served.end):
+        times.append((Interval(served.end, until), "cached"))
+    for interval, kind in times:
+        for piece in cut(interval, changes):
+            if not is_instant(piece):
+                refuses = any(each.holds(piece.start) for each in refusing)
+                yield Span(*piece, kind, "refused" if refuses else "answer")
 
 
 def named(rrset: Sequence[TlsaRecord], letters: Mapping[TlsaRecord, str]) -> str:
