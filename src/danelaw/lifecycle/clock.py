@@ -54,6 +54,15 @@ def stepped(seen: ClockSeen, now: datetime, boot: tuple[str, float]) -> ClockSte
     return ClockStepped(now, boot_id, max(-MOST, min(drift, MOST)) if isfinite(drift) else passed)
 
 
+def ahead_by(facts: Facts, since: datetime) -> timedelta:
+    """Return how far the wall clock may be ahead of time, by the steps that it made after an instant.
+
+    So much later is what was to end at an instant that others named, such as a signature. Zero where it was set back.
+    """
+    seconds = sum(step.seconds for step in facts.clock_steps if step.at > since)
+    return timedelta(seconds=max(0.0, min(seconds, MOST)))
+
+
 def instants(row: Fact | Effect) -> Iterator[datetime]:
     """Yield the instants of what a row says was seen or done."""
     for name in _INSTANTS[type(row)]:

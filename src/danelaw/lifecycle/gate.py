@@ -23,6 +23,7 @@ from itertools import pairwise
 from operator import is_not
 
 from danelaw import dane
+from danelaw.lifecycle.clock import ahead_by
 from danelaw.lifecycle.sight import SIGNED_ANEW, counted_from, latest_rows
 from danelaw.model import (
     Chain,
@@ -230,7 +231,7 @@ def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hel
         last = max([last, *(end for server, end in dropped.items() if _served_last(newest, server, rdatas))])
         last = max([last, *(at for server, at in elsewhere.items() if _served_last(newest, server, rdatas))])
         since = counted_from(facts, last)
-        end, signed_until = since + wait, _signed_until(sightings)
+        end, signed_until = since + wait, _signed_until(facts, sightings)
         is_signed_longer = is_strict(desired, owner) and (signed_until or end) > end
         end = max(end, signed_until or end) if is_signed_longer else end
         if caught_up:
@@ -273,9 +274,12 @@ def _served_last(newest: Mapping[str, RRsetSeen], server: str, rdatas: tuple[Tls
     return server in newest and newest[server].rdatas == rdatas
 
 
-def _signed_until(rows: Iterable[RRsetSeen]) -> datetime | None:
-    """Return until when a validator may accept what these rows show: E and a day; None where nothing was signed."""
-    ends = [row.rrsig_expires for row in rows if row.rrsig_expires]
+def _signed_until(facts: Facts, rows: Iterable[RRsetSeen]) -> datetime | None:
+    """Return until when a validator may accept what these rows show: E and a day; None where nothing was signed.
+
+    E is told by others' clocks; where ours was set forward since, it comes so much later by ours.
+    """
+    ends = [row.rrsig_expires + ahead_by(facts, row.last_at) for row in rows if row.rrsig_expires]
     return max(ends) + SIGNED_ANEW + GRACE if ends else None
 
 
@@ -436,10 +440,10 @@ def _never_seen(facts: Facts, desired: Desired, owner: str, accepts: Accepts, no
     rows = [row for row in facts.rrsets if row.owner == owner]
     seen = {row.server for row in rows}
     first = min((row.first_at for row in rows), default=None)
-    signed_until = _signed_until(row for row in rows if row.first_at == first or not accepts(row.rdatas))
+    signed_until = _signed_until(facts, (row for row in rows if row.first_at == first or not accepts(row.rdatas)))
     blocked = []
     for miss in unreachable_now(facts, owner, now):
-        end = signed_until or miss.first_at + desired.history
+        end = signed_until or counted_from(facts, miss.first_at) + desired.history
         if miss.server not in seen and end > now:
             why = f"{miss.server} never answered about {owner} ({miss.problem}, since {_instant(miss.first_at)})"
             blocked.append(Blocked("unreachable", owner, why, end))

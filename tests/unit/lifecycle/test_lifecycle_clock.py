@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from danelaw.lifecycle.clock import levelled, moved, moves, stepped
+from danelaw.lifecycle.clock import ahead_by, levelled, moved, moves, stepped
 from danelaw.model import (
     ChainFact,
     ClockSeen,
@@ -17,7 +17,7 @@ from danelaw.model import (
     RRsetSeen,
     TlsaRecord,
 )
-from fakes.facts import DAY, HOUR, MINUTE, OWNER, SECOND, START, certificate
+from fakes.facts import DAY, HOUR, MINUTE, OWNER, SECOND, START, Dns, Story, certificate, of_key
 
 US = timedelta(microseconds=1)
 SEEN = ClockSeen("h", "boot-1", 1000.0, START)
@@ -183,3 +183,40 @@ def test_every_instant_that_was_seen_or_done_moves() -> None:
 def test_a_row_that_stays_is_the_same_row() -> None:
     row = sight("a", START, START)
     assert moved(row, {START + DAY: START}) is row
+
+
+# ----------------------------------------------------------------------------------------- what ends by others' clocks
+
+
+def test_a_clock_is_ahead_by_the_steps_that_it_made_since() -> None:
+    steps = [(HOUR, 600.0), (2 * HOUR, -100.0), (3 * HOUR, 86400.0), (4 * HOUR, -90000.0)]
+    facts = Facts(clock_steps=tuple(ClockStepped(START + at, "boot-1", seconds) for at, seconds in steps))
+    assert ahead_by(facts, START + 4 * HOUR) == timedelta(0)
+    assert ahead_by(facts, START + 3 * HOUR) == timedelta(0)  # it was set back
+    assert ahead_by(facts, START) == timedelta(0)
+    early = Facts(clock_steps=facts.clock_steps[:3])
+    assert ahead_by(early, START) == timedelta(seconds=86900)
+    assert ahead_by(early, START + HOUR) == timedelta(seconds=86300)
+    assert ahead_by(early, START + 3 * HOUR) == timedelta(0)
+    assert ahead_by(Facts(clock_steps=(ClockStepped(START, "b", 1e300),)), START - US) < timedelta.max
+
+
+def deaf_server(*, known: bool) -> Story:
+    """Return a story in which a secondary answers no more, after it has served a record that refuses the new chain."""
+    old, new = certificate("old", "old key"), certificate("new")
+    story = Story()
+    story.dns = Dns(servers={"ns1": (of_key(old),), "ns2": (of_key(old),) if known else "silent"})
+    story.look().later(MINUTE)
+    story.dns.servers = {"ns1": (of_key(new),), "ns2": "silent"}
+    return story.look()
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("by", [timedelta(0), 30 * DAY])
+def test_a_clock_set_forward_ends_no_signature(known: bool, by: timedelta) -> None:  # noqa: FBT001
+    new = certificate("new")
+    story = deaf_server(known=known).later(by)
+    story.note(ClockStepped(story.now, "boot-1", by.total_seconds()))
+    for _ in range(13):
+        assert "cached" in story.later(DAY).look().blocked(new) or "unreachable" in story.blocked(new)
+    assert not story.look_for(5 * DAY, every=DAY).blocked(new)
