@@ -133,6 +133,8 @@ def _person(world: World, rng: Random) -> None:
     for _ in range(rng.randrange(0, 3) if scheduled else rng.randrange(1, 5)):
         when = _when(rng)
         world.meddling.append((when, asks(world, rng.choice(names), emergency=rng.random() < 0.35)))
+        if world.faults.intensity:
+            _while_it_waits(world, rng, when)
         if rng.random() < 0.25:
             soon = when + timedelta(hours=rng.choice((0.1, 2, 30)) * rng.random())
             world.meddling.append((soon, cancels(world, rng.choice(names))))
@@ -143,6 +145,24 @@ def _person(world: World, rng: Random) -> None:
     last = START + timedelta(days=BUSY_DAYS + 1)
     if not scheduled:
         world.meddling.extend((last, asks(world, name)) for name in names)
+
+
+def _while_it_waits(world: World, rng: Random, asked: datetime) -> None:
+    """Let what the wait is for go wrong right then: the clock says that it is over, a server keeps the old records."""
+    if rng.random() < 0.3:
+        jump = asked + timedelta(minutes=rng.uniform(1, 20))
+        world.timeline.at(jump, sets_clock(world, timedelta(days=rng.uniform(2, 5))))
+        world.timeline.at(jump + timedelta(hours=rng.uniform(1, 60)), sets_clock(world))
+    if rng.random() < 0.3:
+        server = rng.choice(world.zone.listed)
+        if server is not world.zone.primary:
+            world.timeline.at(
+                asked - timedelta(seconds=rng.uniform(1, 90)),
+                counted(
+                    world, "a server keeps the old records", lambda: world.zone.set(server, deaf=True, frozen=True)
+                ),
+            )
+            world.timeline.at(asked + timedelta(days=rng.uniform(1, 6)), lambda: world.zone.set(server))
 
 
 def asks(world: World, name: str, *, emergency: bool = False, accept_outage: bool = False) -> Callable[[], None]:
