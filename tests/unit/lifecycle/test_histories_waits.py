@@ -1,8 +1,9 @@
 """What a rollover waits for, and what starts the wait again: servers that lag or fall back, clocks, signatures."""
 
-from danelaw.model import ClockStepped, Obtain, Rest
-from fakes.facts import DAY, HOUR, MINUTE, OWNER, SECOND, START, certificate
-from fakes.rolling import Rolling, W, pin, steady
+from danelaw.lifecycle.gate import held
+from danelaw.model import ClockStepped, Facts, Obtain, Rest, RRsetSeen, Server, TlsaRecord
+from fakes.facts import DAY, HOUR, MINUTE, OWNER, SECOND, START, certificate, of_key, of_leaf
+from fakes.rolling import OLD, Rolling, W, pin, steady, wish
 
 ORDER = ["obtain", "stage", "activate", "reload", "prove", "promote"]
 
@@ -164,3 +165,21 @@ def test_in_the_steady_state_a_clock_that_was_set_makes_an_emergency_wait_for_no
     story.ask("emergency")
     waits = story.waits()
     assert not waits or waits["cached"].until <= story.now + W
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_plan_lets_follow_at_the_instant_of_the_last_sight_came_after_it() -> None:
+    """An RRset that comes back at that instant, and goes hours later, does not make the one between it count anew."""
+    key, leaf, other = ((record,) for record in (of_key(OLD), of_leaf(OLD), TlsaRecord(3, 1, 1, bytes(32))))
+    spans = ((key, 0, 1), (leaf, 1, 2), (key, 2, 9), (other, 9, 9))
+    rows = tuple(
+        RRsetSeen(OWNER, "ns1", "NOERROR", rdatas, 3600, 3600, 0, None, START + a * HOUR, START + b * HOUR)
+        for rdatas, a, b in spans
+    )
+    end = START + 9 * HOUR
+    facts = Facts(rrsets=rows, servers=(Server(OWNER, "ns1", 86400, START, end),))
+    assert {item.rdatas for item in held(facts, wish(), OWNER, end)} == {key, other}
+    early = Facts(rrsets=rows[:3], servers=(Server(OWNER, "ns1", 86400, START, START + 3 * HOUR),))
+    assert leaf in {item.rdatas for item in held(early, wish(), OWNER, START + 3 * HOUR)}

@@ -30,7 +30,7 @@ from danelaw.model import (
     SpareKey,
 )
 from fakes.facts import DAY, HOUR, NAME, SMTP, START
-from fakes.rolling import wish
+from fakes.rolling import halfway, wish
 
 SPEC = wish().certificates[0]
 
@@ -209,3 +209,12 @@ def test_the_records_promised_are_of_the_current_the_next_and_the_one_that_settl
     assert promised_keys(known, spec(next_key=True, settle=DAY), when + 2 * DAY) == (B, N)
     assert promised_keys(known, SPEC, when + 2 * DAY) == (B,)
     assert promised_keys(facts(N), SPEC, START) == ()
+
+
+def test_a_next_key_that_is_live_somewhere_is_promised_though_nobody_wants_it_any_more() -> None:
+    story = halfway()
+    story.change(next_key=False)
+    story.cancel()
+    assert promised_keys(story.facts, story.spec, story.now) == (story.current, story.following)
+    story.steps()
+    assert promised_keys(story.facts, story.spec, story.now) == (story.current,)
