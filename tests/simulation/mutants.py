@@ -248,6 +248,7 @@ MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
 
 
 ROLLOVER_MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
+    "forget the CNAME's TTL": no_cname_ttl,
     "no wait": no_wait,
     "withdraw first": withdraw_first,
     "ask one server only": one_server,
@@ -264,7 +265,6 @@ ROLLOVER_MUTANTS: dict[str, Callable[[], list[Replacement]]] = {
 
 
 UNSEEN: dict[str, Callable[[], list[Replacement]]] = {
-    "forget the CNAME's TTL": no_cname_ttl,
     "a silent server is none": silence_is_absence,
     "count a clock jump as waiting": a_jump_is_waiting,
 }

@@ -104,9 +104,10 @@ def _lead_elsewhere(world: World, rng: Random) -> None:
     world.zone.begin_alias(owner, Alias(ALIAS, rng.choice((300, 86400, 172800))))
     if rng.random() < 0.8:
         when = _when(rng, 0.1, rng.choice((2, BUSY_DAYS)))
-        world.meddling.append((when, counted(world, "an alias goes", lambda: world.zone.lead(owner, None))))
+        # No run of ours looks just then, and every server has heard of it before the next key is made.
+        world.timeline.at(when, counted(world, "an alias goes", lambda: world.zone.lead(owner, None)))
         if rng.random() < 0.7:
-            soon = when + timedelta(minutes=rng.uniform(1, 600))
+            soon = when + timedelta(minutes=rng.uniform(150, 600))
             for spec in world.desired.certificates:
                 world.edit(spec.name, lambda spec: replace(spec, next_key=False))
                 world.meddling.append((soon, asks(world, spec.name, emergency=rng.random() < 0.5)))
@@ -152,6 +153,7 @@ def _while_it_waits(world: World, rng: Random, asked: datetime) -> None:
     if rng.random() < 0.3:
         jump = asked + timedelta(minutes=rng.uniform(1, 20))
         world.timeline.at(jump, sets_clock(world, timedelta(days=rng.uniform(2, 5))))
+        world.meddling.append((jump + timedelta(seconds=30), lambda: None))  # somebody runs it just then
         world.timeline.at(jump + timedelta(hours=rng.uniform(1, 60)), sets_clock(world))
     if rng.random() < 0.3:
         server = rng.choice(world.zone.listed)

@@ -240,7 +240,7 @@ def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hel
             end = max(end, signed_until or end)
         if serving:
             # An unreachable server may go on serving what it served last, while its signatures hold.
-            end = signed_until or end
+            end = _silent_until(facts, sightings, [(gone[server], latest[server]) for server in serving]) or end
         if end <= now:
             continue
         if serving:
@@ -252,6 +252,21 @@ def _held(facts: Facts, desired: Desired, owner: str, now: datetime) -> list[Hel
             why = _in_caches(last, since, None if is_signed_longer else wait)
         result.append(Held(owner, rdatas, end, why))
     return result
+
+
+def _silent_until(
+    facts: Facts, rows: Sequence[RRsetSeen], silent: Iterable[tuple[Unreachable, RRsetSeen]]
+) -> datetime | None:
+    """Return until when servers that fell silent may serve what they served last: while its signatures hold.
+
+    Where nobody looked for longer than `SIGNED_ANEW` before, it may have been signed anew unseen, for as long as ever.
+    """
+    until = _signed_until(facts, rows)
+    if until is None:
+        return None
+    longest = max(row.rrsig_expires - row.first_at for row in rows if row.rrsig_expires)
+    unseen = [gap.first_at for gap, last in silent if gap.first_at - last.last_at > SIGNED_ANEW]
+    return max([until, *(at + longest + GRACE for at in unseen)])
 
 
 def _in_caches(last: datetime, since: datetime, wait: timedelta | None) -> str:
