@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 AS_ROOT := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo demo-rollover test check units world simulate bench zoo format clean set-up
+.PHONY: demo demo-rollover test check units world simulate bench zoo mutants format clean set-up
 
 demo: set-up
 	$(AS_ROOT) env PYTHONPATH=tests $(PYTHON) -m demo
@@ -42,6 +42,10 @@ bench: set-up
 # Mail hosts right and wrong, and what danelaw and five other tools say of them (docs/agreement.md, which it writes).
 zoo: set-up
 	$(AS_ROOT) env PYTHONPATH=tests UV="$$(command -v uv || echo .tools/bin/uv)" $(PYTHON) -m zoo
+
+# Mutants of the pure core, and whether the tests kill them (docs/mutants.md); an hour or more, or one: MODULES=gate.
+mutants: set-up
+	env PYTHONPATH=tests UV="$$(command -v uv || echo .tools/bin/uv)" $(PYTHON) -m mutants $(MODULES)
 
 format: set-up
 	.venv/bin/ruff format .
