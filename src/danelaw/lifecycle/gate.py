@@ -112,7 +112,7 @@ def acceptable(
         return True
     pairs = {spec[:2] for claim in claims for spec in claim.records}
     ours = [record for record in usable if record.spec[:2] in pairs]
-    return dane.covers(ours or usable, chain, (owner.split(".", 2)[2].rstrip("."),), now)
+    return dane.covers(ours or usable, chain, (owner.split(".", 2)[2],), now)
 
 
 def span(rows: Iterable[RRsetSeen], margin: timedelta, history: timedelta | None = None) -> timedelta:
