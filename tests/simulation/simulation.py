@@ -32,6 +32,9 @@ LONGEST_RUN = 100_000
 """Touches of the world; a run that makes more never ends."""
 
 
+PATIENCE = 20_000
+"""Touches of the world until a person gives a run up that waits."""
+
 AT_REST = frozenset({"renewal", "scheduled", "retiring"})
 """Waits of a world in which nothing is in course."""
 
@@ -108,9 +111,11 @@ class Simulation:
         dies = self._rng.random() < CRASHES * world.faults.intensity and not world.faults.calm
         if dies and fuse is None:
             fuse = self._rng.randrange(1, 90)
-        life = Life(LONGEST_RUN if fuse is None else fuse)
         strict = any(claim.strict for spec in world.desired.certificates for claim in spec.claims)
         stays = self._rng.random() < 0.1 and not strict if wait is None else wait  # a strict wait is one of weeks
+        if stays and fuse is None:
+            fuse = PATIENCE  # nobody sits before a terminal for days
+        life = Life(LONGEST_RUN if fuse is None else fuse)
         options = runner.Options(wait=stays, retry_now=self._retry)
         report.runs += 1
         boots = world.timeline.boots
