@@ -22,6 +22,8 @@ NEEDED: tuple[ServiceName, ...] = ("bind", "knot", "unbound", "pebble", "postfix
 OWNER = f"_25._tcp.mail.{layout.DOMAIN}."
 TTL, MARGIN, SETTLE = 2, 1, 2
 """Seconds, as the config has them: w is max(2 TTL, TTL + MARGIN)."""
+A_HOLD = 20
+"""Seconds that caches hold the record which the naive way replaces: time for many samples on a busy machine too."""
 A_LOOK = 20
 """Seconds that an order and two looks may take on a machine that is busy; alone they take two."""
 
@@ -105,7 +107,7 @@ def test_a_frozen_secondary_holds_the_cutover_and_no_sample_is_invalid(site: Sit
         assert len(records(site, server)) == 1
         assert records(site, server) != old
     for watcher in watchers:
-        assert watcher.handshakes > 100
+        assert watcher.handshakes > 20
         assert len({sample.rrset for sample in watcher.samples}) == 3  # old alone, both, new alone
         assert not watcher.invalid
     assert_in_time(site, rest)
@@ -119,12 +121,13 @@ def assert_in_time(site: Site, said: list[str]) -> None:
     assert until <= began(site, "activate") <= until + timedelta(seconds=A_LOOK)
 
 
-@pytest.mark.usefixtures("site")
-def test_the_naive_way_is_seen_to_break_mail(shared: World) -> None:
+def test_the_naive_way_is_seen_to_break_mail(site: Site, shared: World) -> None:
     """The same probes: a new key goes live first, then nsupdate, as the hand-made chain does."""
+    standing = [" ".join([*record.split()[:3], "".join(record.split()[3:])]) for record in records(site, layout.NS1)]
+    shared.publish(OWNER, standing, A_HOLD)
     with watched() as watchers:
         wait_until(lambda: all(watcher.samples for watcher in watchers), "nothing is seen", str)
-        replace_naively(shared, OWNER, TTL)
+        replace_naively(shared, OWNER, A_HOLD)
         wait_until(lambda: all(len(watcher.invalid) > 10 for watcher in watchers), "no sample is invalid", str)
 
 
@@ -156,5 +159,5 @@ def test_killed_again_and_again_and_no_sample_is_invalid(site: Site) -> None:
     assert record.startswith("3 1 1")
     assert status["key"]["spki_sha256"][:16] in record.replace(" ", "")
     for watcher in watchers:
-        assert watcher.handshakes > 100
+        assert watcher.handshakes > 20
         assert not watcher.invalid
