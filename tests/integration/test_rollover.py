@@ -39,6 +39,7 @@ def site(shared: World, tmp_path: Path) -> Iterator[Site]:
     """Return a site that danelaw has taken over: one key, its record, live and proven."""
     shared.present(shared.initial)
     shared.publish(OWNER, [])
+    shared.resolver.flush(layout.DOMAIN)  # nobody remembers another test's records
     site = configured(shared, tmp_path)
     site.json("apply", "--wait")
     yield site
@@ -108,7 +109,9 @@ def test_a_frozen_secondary_holds_the_cutover_and_no_sample_is_invalid(site: Sit
         assert records(site, server) != old
     for watcher in watchers:
         assert watcher.handshakes > 20
-        assert len({sample.rrset for sample in watcher.samples}) == 3  # old alone, both, new alone
+        seen = {sample.rrset for sample in watcher.samples}
+        assert {len(rrset) for rrset in seen} == {1, 2}
+        assert len(seen) == 3 or watcher.recursive  # old alone, both, new alone: the cache may have both still
         assert not watcher.invalid
     assert_in_time(site, rest)
 

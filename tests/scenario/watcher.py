@@ -53,7 +53,7 @@ def matches(record: Record, leaf_der: bytes) -> bool:
 class Watcher:
     """Samples in a thread of its own between entering and leaving. ``margin``: seconds from look-up to handshake.
 
-    ``recursive``: ``servers`` are resolvers, whose caches are looked into.
+    ``recursive``: ``servers`` are resolvers, whose caches are looked into; an answer is used, and not kept.
     ``algorithm``: what the sender can verify alone (``RSA``, ``ECDSA``), by the ciphers of TLS 1.2; "": it takes any.
     """
 
@@ -107,7 +107,10 @@ class Watcher:
         for rrset in answer.answer:
             if rrset.rdtype == dns.rdatatype.TLSA:
                 records = frozenset((r.usage, r.selector, r.mtype, r.cert) for r in rrset)
-                self._held[records] = max(self._held.get(records, 0.0), now + rrset.ttl + self.margin)
+                # A resolver's client does not keep the answer. (As a second cache it would, and whole seconds twice
+                # rounded are as much as the waits here.)
+                kept = 0 if self.recursive else rrset.ttl
+                self._held[records] = max(self._held.get(records, 0.0), now + kept + self.margin)
 
     def _meet(self, address: str) -> None:
         """Shake hands, and judge by every RRset held."""
