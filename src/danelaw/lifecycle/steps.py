@@ -19,6 +19,7 @@ from danelaw.lifecycle.here import not_here, remedy_of
 from danelaw.lifecycle.invariants import Change, broken
 from danelaw.lifecycle.keys import current_key, next_type
 from danelaw.lifecycle.obtaining import obtain
+from danelaw.lifecycle.outage import outage
 from danelaw.lifecycle.predict import predict
 from danelaw.lifecycle.records import publication, unpinnable
 from danelaw.lifecycle.reloads import covers_reload, share_a_reload
@@ -354,6 +355,8 @@ def _activate(case: Case, work: Rollout, staged: Generation, current: ChainFact)
             yield Hold("overwritten", subject, why, "stop the other tool, then run apply --retry-now")
             return
         why = "somebody changed the files" if work.phase == "drifted" else "no sender can hold records that refuse it"
+        if case.blocked(work, current.chain):
+            why = "a person accepted that senders refuse it which hold earlier records"
         step = Activate(name, subject, staged.n, staged.leaf_sha256, why)
         yield from unless_backing_off(case, "activate", subject, step)
         return
@@ -401,4 +404,5 @@ RULES: tuple[Rule, ...] = (
     _deploy,
     settle,
     retire,
+    outage,
 )

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from danelaw import dane
 from danelaw.errors import DanelawError, InputError, Refused
+from danelaw.lifecycle.disk import active_generation
 from danelaw.lifecycle.keys import current_key
 from danelaw.lifecycle.rollout import rollout
 from danelaw.model import Authority, Chain, ChainFact, Desired, Effect, Fact, Facts, KeyFact, Signer
@@ -161,7 +162,10 @@ def first(places: Sequence[str], most: int = 3) -> str:
 
 
 def row_of(desired: Desired, facts: Facts, name: str | None, chain: Chain | None) -> ChainFact:
-    """Return the newest certificate of a name, or the one given, known here or not. Raises `InputError`."""
+    """Return the certificate of a name that services present, else its newest; or the one given, known here or not.
+
+    A newer one may be staged and wait: whoever revokes a name means what is live. Raises `InputError`.
+    """
     if chain is not None:
         known = next((row for row in facts.chains if row.chain.leaf_sha256 == chain.leaf_sha256), None)
         if known is not None:
@@ -174,7 +178,10 @@ def row_of(desired: Desired, facts: Facts, name: str | None, chain: Chain | None
     if not rows:
         known_names = ", ".join(sorted({row.certificate for row in facts.chains})) or "none"
         raise InputError(f"no certificate of {name!r} is in the state; it has those of: {known_names}")
-    return _unrevoked(max(rows, key=lambda row: row.obtained_at))
+    deployments = [each.id for spec in desired.certificates if spec.name == name for each in spec.deployments]
+    active = [row.leaf_sha256 for each in deployments if (row := active_generation(facts, each)) is not None]
+    live = [row for row in rows if row.chain.leaf_sha256 in active and row.revoked_at is None]
+    return _unrevoked(max(live or rows, key=lambda row: row.obtained_at))
 
 
 def _unrevoked(row: ChainFact) -> ChainFact:

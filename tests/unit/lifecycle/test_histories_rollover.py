@@ -156,6 +156,28 @@ def test_accepting_an_outage_goes_past_what_caches_hold() -> None:
     assert story.steps() == ["take-next-key", "publish", *ORDER, "publish"]
 
 
+def test_an_accepted_outage_is_told_until_the_last_cache_is_over() -> None:
+    story = steady()
+    story.ask("emergency", "accept-outage")
+    said: list[str] = []
+    while not isinstance(step := story.take(), Rest):
+        said += [step.why] if isinstance(step, Activate) else []
+    assert said == ["a person accepted that senders refuse it which hold earlier records"]
+    wait = story.waits()["outage"]
+    assert "refuse what is live" in wait.why
+    story.run(wait.until - story.now - timedelta(seconds=1))
+    assert story.waits()["outage"].until == wait.until
+    story.run(timedelta(minutes=1))
+    assert "outage" not in story.waits()
+
+
+def test_a_rollover_that_waits_has_no_outage_to_tell_of() -> None:
+    story = steady(next_key=True)
+    story.ask()
+    story.run(3 * HOUR)
+    assert "outage" not in story.waits()
+
+
 def test_accepting_an_outage_goes_past_a_server_that_lags_or_is_deaf() -> None:
     for story in (steady(), steady()):
         story.ask("emergency", "accept-outage")

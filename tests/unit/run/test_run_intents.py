@@ -12,6 +12,7 @@ from danelaw.errors import DanelawError, InputError, LeaseHeld, Refused
 from danelaw.lifecycle.keys import current_key, next_key
 from danelaw.model import (
     Activate,
+    ChainFact,
     Endpoint,
     Facts,
     KeyFact,
@@ -27,7 +28,7 @@ from danelaw.pki import chain_from_der
 from danelaw.run.intents import ask_rollover, cancel_rollover, outage_cost
 from danelaw.run.key_states import keys_json, phase, rollover_json
 from danelaw.run.revocation import request_revocation
-from danelaw.run.revoke import finish, replayable_until, revoke_now
+from danelaw.run.revoke import finish, replayable_until, revoke_now, row_of
 from danelaw.run.runner import Options, apply
 from danelaw.store import SqliteStore
 from fakes.run_world import IMAPS, NAME, RELOAD, SMTP, MailWorld, certificate
@@ -365,6 +366,16 @@ def test_one_that_nothing_presents_is_revoked_at_once_and_nothing_else_happens()
     assert made.store.snapshot().intents[-1].kind == "renew"
     with pytest.raises(InputError, match="was revoked already"):
         request_revocation(made.desired, made.rings, None, old, "unspecified")
+
+
+def test_a_name_means_what_is_live_and_not_what_waits_to_go_live() -> None:
+    made = world()
+    live = made.store.snapshot().chains[0].chain
+    staged = chain_of(made.spec.names[0], current(made).spki_der)
+    made.store.record([ChainFact(NAME, staged, "ca", made.clock.now())])
+    assert row_of(made.desired, made.store.snapshot(), NAME, None).chain == live
+    apply(made.desired, made.rings)
+    assert row_of(made.desired, made.store.snapshot(), NAME, None).chain == staged
 
 
 def test_yes_revokes_what_is_live_at_once_and_its_renewal_is_due() -> None:
