@@ -9,8 +9,8 @@ from simulation.simulation import Report, simulate
 
 SEEDS = 400
 PAIR_SEEDS = 50
-ROLLOVER_SEEDS = 90
-ROLLOVER_PAIR_SEEDS = 10
+ROLLOVER_SEEDS = 60
+ROLLOVER_PAIR_SEEDS = 5
 BATCH = 50
 CAUGHT_WITHIN = 80
 """Seeds that a mutant may survive before it counts as unseen."""
